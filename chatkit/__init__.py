@@ -1,0 +1,1 @@
+"""chatkit: a chat and analytics workbench inside JupyterLab, over Apache Kafka and MongoDB."""

@@ -1,0 +1,116 @@
+"""Every error that chatkit raises on purpose, and when.
+
+::
+
+    ChatkitError                    root: catch this to catch all of chatkit's own errors
+    ├── InputError                  the caller's mistake; trying again will not help
+    │   ├── SettingsError           a setting is missing or wrong; names its variable
+    │   ├── ChannelNameError        this text can't be the name of a channel
+    │   ├── ChannelExistsError      a channel of that name is there already
+    │   ├── ChannelNotFoundError    no channel of that name is on this Kafka
+    │   ├── InvalidMessageError     not a message that we can send, or a record that is none
+    │   ├── NotAllowedError         only the author edits; author or moderator deletes
+    │   └── ImportFormatError       a file is not in the format that was named
+    └── ServiceError                the outside world did not do its part; it may later
+        ├── BrokerUnavailableError  no Kafka broker answered in time, or it refused us
+        ├── SendError               a message was not acknowledged; carries the message
+        ├── StoreUnavailableError   MongoDB did not answer in time, or it refused us
+        └── LocalServiceError       a local server can't start; shows the end of its log
+
+Using an object after ``close()`` or before ``open()`` is a bug in the calling program and raises
+RuntimeError. This module knows nothing of Kafka, MongoDB or widgets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chatkit.message import Event, Message
+
+__all__ = [
+    "BrokerUnavailableError",
+    "ChannelExistsError",
+    "ChannelNameError",
+    "ChannelNotFoundError",
+    "ChatkitError",
+    "ImportFormatError",
+    "InputError",
+    "InvalidMessageError",
+    "LocalServiceError",
+    "NotAllowedError",
+    "SendError",
+    "ServiceError",
+    "SettingsError",
+    "StoreUnavailableError",
+]
+
+
+class ChatkitError(Exception):
+    """Root of chatkit's errors."""
+
+
+class InputError(ChatkitError, ValueError):
+    """Something that the caller passed can't be used as it is."""
+
+
+class SettingsError(InputError):
+    """A setting is missing or wrong; the text names the variable to change."""
+
+
+class ChannelNameError(InputError):
+    """The text is not a channel name: 1-80 of a-z, 0-9, ``-``, ``_``, first a letter or digit."""
+
+
+class ChannelExistsError(InputError):
+    """A channel of that name exists already."""
+
+
+class ChannelNotFoundError(InputError):
+    """There is no channel of that name on this Kafka."""
+
+
+class InvalidMessageError(InputError):
+    """A message breaks a rule of the wire format, or a record is no message at all."""
+
+
+class NotAllowedError(InputError):
+    """The user may not do that to this message."""
+
+
+class ImportFormatError(InputError):
+    """A file or folder is not in the format that it was said to be in."""
+
+
+class ServiceError(ChatkitError):
+    """A server, or the network to it, failed; the same call may work later."""
+
+
+class BrokerUnavailableError(ServiceError):
+    """No Kafka broker answered within the time allowed, or it refused the connection."""
+
+
+class SendError(ServiceError):
+    """Kafka did not acknowledge a message in time.
+
+    Failed means unknown: the message may still be in Kafka, so sending it again must keep its id.
+
+    Parameters
+    ----------
+    text : str
+        What happened, after how long, and what to do.
+    item : Message or Event
+        What was to be sent, whole, so that no text is lost.
+    """
+
+    def __init__(self, text: str, item: Message | Event) -> None:
+        super().__init__(text)
+        self.item = item
+
+
+class StoreUnavailableError(ServiceError):
+    """MongoDB did not answer within the time allowed, or it refused the connection."""
+
+
+class LocalServiceError(ServiceError):
+    """A local Kafka or mongod could not be fetched or started; the text ends with its log."""

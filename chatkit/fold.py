@@ -1,0 +1,98 @@
+"""A message and its events -> what people see.
+
+The one fold: room, archive and verification all call it, so they can't disagree. Pure, and
+indifferent to the order in which events arrive and to events that arrive twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from chatkit.message import Delete, Edit, Event, Message, Pin, React, Unpin, Unreact
+
+__all__ = ["Folded", "PlacedEvent", "fold"]
+
+
+class PlacedEvent(msgspec.Struct, frozen=True):
+    """An event and when Kafka appended it."""
+
+    event: Event
+    """What happened."""
+    appended_ms: int
+    """Kafka's append time, ms since 1970 UTC; events apply in the order of (this, id)."""
+
+
+class Folded(msgspec.Struct, frozen=True, kw_only=True):
+    """What people see of a message."""
+
+    body: str
+    """The text now; empty once deleted."""
+    original: str | None = None
+    """The text as first sent, if it was edited and not deleted."""
+    edited_ms: int | None = None
+    """Append time of the edit that counts, ms since 1970 UTC."""
+    deleted_ms: int | None = None
+    """Append time of the deletion, ms since 1970 UTC."""
+    reactions: dict[str, tuple[str, ...]] = {}
+    """Emoji -> who reacted, in the order of reacting; none once deleted."""
+    pinned_ms: int | None = None
+    """Append time of the pin that counts, ms since 1970 UTC."""
+    rev: int = 0
+    """How many events the message has; a fold of more events replaces one of fewer."""
+
+
+def fold(
+    message: Message, events: Iterable[PlacedEvent], moderators: Collection[str] = ()
+) -> Folded:
+    """Return what people see of a message after all its events.
+
+    Only the author edits. Author or moderator deletes, whatever else comes before or after. An
+    event of somebody who may not counts in ``rev`` and changes nothing.
+
+    Parameters
+    ----------
+    message : Message
+        As it was sent.
+    events : iterable of PlacedEvent
+        All events whose target is the message, in any order; the same id twice counts once.
+    moderators : collection of str
+        Who may delete others' messages in this channel.
+
+    Returns
+    -------
+    Folded
+        The visible state.
+    """
+    unique = {placed.event.id: placed for placed in events}
+    body = message.body
+    edited = deleted = pinned = None
+    reactions: dict[str, dict[str, None]] = {}
+    for placed in sorted(unique.values(), key=lambda one: (one.appended_ms, one.event.id)):
+        event, at = placed.event, placed.appended_ms
+        match event:
+            case Edit() if event.actor == message.author:
+                body, edited = event.body, at
+            case Delete() if event.actor == message.author or event.actor in moderators:
+                deleted = at if deleted is None else deleted
+            case React():
+                reactions.setdefault(event.emoji, {})[event.actor] = None
+            case Unreact():
+                reactions.get(event.emoji, {}).pop(event.actor, None)
+            case Pin():
+                pinned = at
+            case Unpin():
+                pinned = None
+            case _:
+                pass
+    if deleted is not None:
+        return Folded(body="", deleted_ms=deleted, rev=len(unique))
+    return Folded(
+        body=body,
+        original=None if edited is None else message.body,
+        edited_ms=edited,
+        reactions={emoji: tuple(actors) for emoji, actors in reactions.items() if actors},
+        pinned_ms=pinned,
+        rev=len(unique),
+    )

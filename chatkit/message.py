@@ -1,0 +1,373 @@
+"""A message, the events about messages, and how both are written in a Kafka record.
+
+Pure: it knows nothing of Kafka's clients, of MongoDB or of widgets. The wire format is JSON in
+UTF-8, one object a record; fields that we don't know are ignored, so that later minor versions may
+add some.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import msgspec
+
+from chatkit.errors import InvalidMessageError
+
+__all__ = [
+    "ATTACHMENT_LIMIT",
+    "AUTHOR_LIMIT",
+    "BODY_LIMIT",
+    "Attachment",
+    "ChannelRecord",
+    "Delete",
+    "Edit",
+    "Event",
+    "Join",
+    "Leave",
+    "Message",
+    "Pin",
+    "React",
+    "Unpin",
+    "Unreact",
+    "decode",
+    "decode_channel_record",
+    "encode",
+    "from_ms",
+    "new_id",
+    "now_ms",
+]
+
+WIRE_VERSION = 1
+BODY_LIMIT = 16 * 1024
+"""Bytes of UTF-8 that a body may have."""
+ATTACHMENT_LIMIT = 4 * 1024 * 1024
+"""Bytes that an attachment may have."""
+AUTHOR_LIMIT = 64
+"""Characters that an author's name may have."""
+ID_LIMIT = 64
+EMOJI_LIMIT = 64
+LAST_MS = 253_402_300_799_999  # the end of year 9999, the last that a datetime can hold
+
+
+def now_ms() -> int:
+    """Return the time now, in ms since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def from_ms(ms: int) -> datetime:
+    """Return ms since 1970 as an aware datetime in UTC, exact to the millisecond."""
+    seconds, rest = divmod(ms, 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)
+
+
+def new_id() -> str:
+    """Return a new id: a UUID of version 7 (RFC 9562), which sorts by the time it was made."""
+    value = now_ms() << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that travels inside a message."""
+
+    name: str
+    """File name to show."""
+    type: str
+    """MIME type."""
+    data: bytes = b""
+    """The bytes; base64 on the wire."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
+    """What a person said. Immutable; make one with :meth:`new`."""
+
+    v: int = WIRE_VERSION
+    """Version of the wire format."""
+    id: str
+    """Sender's id, kept by every retry: one id is one message."""
+    channel: str
+    """Name of the channel."""
+    author: str
+    """Who says to have written it: a claim, not a proof."""
+    body: str
+    """The text, untrusted, up to 16 KiB of UTF-8."""
+    sent_ms: int = msgspec.field(name="sent_at")
+    """The sender's clock, ms since 1970 UTC: shown, never sorted by."""
+    reply_to: str | None = None
+    """Id of the message that this one answers."""
+    bot: bool = False
+    """Whether a program wrote it."""
+    source: str = "chat"
+    """Where it was written: ``chat``, or the format that it was imported from."""
+    attachment: Attachment | None = None
+    """A file, or None."""
+
+    @classmethod
+    def new(cls, channel: str, author: str, body: str, **more: Any) -> Self:
+        """Return a message of now with an id of its own; ``more``: any other field."""
+        return cls(
+            **{"id": new_id(), "sent_ms": now_ms(), **more},
+            channel=channel,
+            author=author,
+            body=body,
+        )
+
+    @property
+    def sent_at(self) -> datetime:
+        """The sender's time, aware, UTC."""
+        return from_ms(self.sent_ms)
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What happened to a message, or in a channel."""
+
+    v: int = WIRE_VERSION
+    """Version of the wire format."""
+    id: str
+    """Sender's id, kept by every retry."""
+    channel: str
+    """Name of the channel."""
+    actor: str
+    """Who says to have done it."""
+    at_ms: int = msgspec.field(name="at")
+    """The actor's clock, ms since 1970 UTC."""
+    target: str | None = None
+    """Id of the message that it is about; None for join and leave."""
+    source: str = "chat"
+    """Where it happened: ``chat``, or the format that it was imported from."""
+
+    @classmethod
+    def new(cls, channel: str, actor: str, target: str | None = None, **more: Any) -> Self:
+        """Return an event of now with an id of its own; ``more``: any other field."""
+        return cls(
+            **{"id": new_id(), "at_ms": now_ms(), **more},
+            channel=channel,
+            actor=actor,
+            target=target,
+        )
+
+    @property
+    def at(self) -> datetime:
+        """The actor's time, aware, UTC."""
+        return from_ms(self.at_ms)
+
+
+class Edit(_Event, frozen=True, kw_only=True, tag="edit"):
+    """The author gives a message another text."""
+
+    body: str
+    """The whole new text."""
+
+
+class Delete(_Event, frozen=True, kw_only=True, tag="delete"):
+    """Author or moderator takes a message away, for good."""
+
+
+class React(_Event, frozen=True, kw_only=True, tag="react"):
+    """Somebody puts an emoji under a message."""
+
+    emoji: str
+    """The emoji, or its short name."""
+
+
+class Unreact(_Event, frozen=True, kw_only=True, tag="unreact"):
+    """Somebody takes an own emoji back."""
+
+    emoji: str
+    """The emoji, or its short name."""
+
+
+class Pin(_Event, frozen=True, kw_only=True, tag="pin"):
+    """Somebody pins a message."""
+
+
+class Unpin(_Event, frozen=True, kw_only=True, tag="unpin"):
+    """Somebody unpins a message."""
+
+
+class Join(_Event, frozen=True, kw_only=True, tag="join"):
+    """Somebody enters the channel."""
+
+
+class Leave(_Event, frozen=True, kw_only=True, tag="leave"):
+    """Somebody leaves the channel."""
+
+
+Event = Edit | Delete | React | Unreact | Pin | Unpin | Join | Leave
+
+
+class ChannelRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="channel"):
+    """What is known of a channel besides its topic; the newest record of a channel counts."""
+
+    v: int = WIRE_VERSION
+    """Version of the wire format."""
+    channel: str
+    """Name of the channel: also the record's key."""
+    display_name: str = ""
+    """Name to show; empty: the channel's own."""
+    description: str = ""
+    """What the channel is for."""
+    creator: str = ""
+    """Who created it."""
+    moderators: tuple[str, ...] = ()
+    """Who may delete others' messages; the creator is the first."""
+    archived: bool = False
+    """Whether it is closed to new messages."""
+    at_ms: int = msgspec.field(default_factory=now_ms, name="at")
+    """When this record was made, ms since 1970 UTC."""
+
+
+class _Head(msgspec.Struct):
+    v: Any = None
+    type: Any = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Message | Event)
+_channel_decoder = msgspec.json.Decoder(ChannelRecord)
+_head_decoder = msgspec.json.Decoder(_Head)
+
+
+def _check_name(what: str, name: str) -> None:
+    if not 1 <= len(name) <= AUTHOR_LIMIT:
+        raise InvalidMessageError(f"{what} must have 1-{AUTHOR_LIMIT} characters, not {len(name)}")
+    if not name.isprintable() or name != name.strip():
+        raise InvalidMessageError(
+            f"{what} {name!r} must be printable, on one line, with no space at either end"
+        )
+
+
+def _check_time(what: str, ms: int) -> None:
+    if not 0 <= ms <= LAST_MS:
+        raise InvalidMessageError(f"{what} is {ms} ms since 1970, which is no date up to year 9999")
+
+
+def _check_body(body: str) -> None:
+    if len(body) * 4 > BODY_LIMIT:
+        size = len(body.encode("utf-8", "surrogatepass"))
+        if size > BODY_LIMIT:
+            raise InvalidMessageError(
+                f"The text has {size:,} bytes; the limit is {BODY_LIMIT:,}. Split it, or share it "
+                "as an attachment"
+            )
+
+
+def check(item: Message | Event) -> None:
+    """Raise if a message or an event breaks a rule of the wire format.
+
+    Parameters
+    ----------
+    item : Message or Event
+        What is to be sent, or was received.
+
+    Raises
+    ------
+    InvalidMessageError
+        The text says which rule.
+    """
+    if not 1 <= len(item.id) <= ID_LIMIT or not item.id.isprintable():
+        raise InvalidMessageError(f"id must have 1-{ID_LIMIT} printable characters")
+    if isinstance(item, Message):
+        _check_name("author", item.author)
+        _check_time("sent_at", item.sent_ms)
+        if not item.body.strip() and item.attachment is None:
+            raise InvalidMessageError("A message needs a text or an attachment")
+        _check_body(item.body)
+        if item.attachment is not None and len(item.attachment.data) > ATTACHMENT_LIMIT:
+            raise InvalidMessageError(
+                f"The attachment has {len(item.attachment.data):,} bytes; the limit is "
+                f"{ATTACHMENT_LIMIT:,}. Share a smaller part of it, or where it can be fetched"
+            )
+        return
+    _check_name("actor", item.actor)
+    _check_time("at", item.at_ms)
+    if isinstance(item, Edit):
+        if not item.body.strip():
+            raise InvalidMessageError("An edit needs a text; to take a message away, delete it")
+        _check_body(item.body)
+    elif isinstance(item, React | Unreact) and not 1 <= len(item.emoji) <= EMOJI_LIMIT:
+        raise InvalidMessageError(f"emoji must have 1-{EMOJI_LIMIT} characters")
+    if item.target is None and not isinstance(item, Join | Leave):
+        raise InvalidMessageError("target must be the id of a message")
+
+
+def encode(item: Message | Event | ChannelRecord) -> bytes:
+    """Return the value of the Kafka record for a message, an event or a channel record.
+
+    Raises
+    ------
+    InvalidMessageError
+        It breaks a rule of the wire format, or its text is no Unicode (a lone surrogate).
+    """
+    if not isinstance(item, ChannelRecord):
+        check(item)
+    try:
+        return _encoder.encode(item)
+    except UnicodeEncodeError as error:
+        raise InvalidMessageError(
+            f"The text is not valid Unicode: character {error.start} is half of a surrogate pair"
+        ) from error
+
+
+def _refuse(value: bytes, error: Exception) -> InvalidMessageError:
+    try:
+        head = _head_decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return InvalidMessageError(f"Not a JSON object in UTF-8: {error}")
+    if isinstance(head.v, int) and head.v > WIRE_VERSION:
+        return InvalidMessageError(
+            f"Written by a newer chatkit (version {head.v}, this one reads {WIRE_VERSION}): update"
+        )
+    return InvalidMessageError(f"Not a message or an event: {error}")
+
+
+def decode(value: bytes | None, channel: str) -> Message | Event:
+    """Return the message or event in the value of a Kafka record.
+
+    Parameters
+    ----------
+    value : bytes or None
+        The record's value.
+    channel : str
+        The channel that the record's topic belongs to; the content must agree.
+
+    Raises
+    ------
+    InvalidMessageError
+        The value is no message or event of a version that we read, breaks a rule, or belongs to
+        another channel.
+    """
+    if value is None:
+        raise InvalidMessageError("The record has no value")
+    try:
+        item: Message | Event = _decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _refuse(value, error) from error
+    if item.v != WIRE_VERSION:
+        raise _refuse(value, ValueError(f"version {item.v} is unknown"))
+    if item.channel != channel:
+        raise InvalidMessageError(f"Says that it belongs to channel {item.channel[:80]!r}")
+    check(item)
+    return item
+
+
+def decode_channel_record(value: bytes) -> ChannelRecord:
+    """Return the channel record in the value of a Kafka record.
+
+    Raises
+    ------
+    InvalidMessageError
+        The value is no channel record of a version that we read.
+    """
+    try:
+        record = _channel_decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _refuse(value, error) from error
+    if record.v != WIRE_VERSION:
+        raise _refuse(value, ValueError(f"version {record.v} is unknown"))
+    return record
