@@ -10,18 +10,9 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
-from chatkit.message import Delete, Edit, Event, Message, Pin, React, Unpin, Unreact
+from chatkit.message import Delete, Edit, Message, Pin, React, Received, Unpin, Unreact
 
-__all__ = ["Folded", "PlacedEvent", "fold"]
-
-
-class PlacedEvent(msgspec.Struct, frozen=True):
-    """An event and when Kafka appended it."""
-
-    event: Event
-    """What happened."""
-    appended_ms: int
-    """Kafka's append time, ms since 1970 UTC; events apply in the order of (this, id)."""
+__all__ = ["Folded", "fold"]
 
 
 class Folded(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +34,7 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     """How many events the message has; a fold of more events replaces one of fewer."""
 
 
-def fold(
-    message: Message, events: Iterable[PlacedEvent], moderators: Collection[str] = ()
-) -> Folded:
+def fold(message: Message, events: Iterable[Received], moderators: Collection[str] = ()) -> Folded:
     """Return what people see of a message after all its events.
 
     Only the author edits. Author or moderator deletes, whatever else comes before or after. An
@@ -55,8 +44,9 @@ def fold(
     ----------
     message : Message
         As it was sent.
-    events : iterable of PlacedEvent
+    events : iterable of Received
         All events whose target is the message, in any order; the same id twice counts once.
+        They apply in the order of (append time, id).
     moderators : collection of str
         Who may delete others' messages in this channel.
 
@@ -65,12 +55,12 @@ def fold(
     Folded
         The visible state.
     """
-    unique = {placed.event.id: placed for placed in events}
+    unique = {placed.item.id: placed for placed in events}
     body = message.body
     edited = deleted = pinned = None
     reactions: dict[str, dict[str, None]] = {}
-    for placed in sorted(unique.values(), key=lambda one: (one.appended_ms, one.event.id)):
-        event, at = placed.event, placed.appended_ms
+    for placed in sorted(unique.values(), key=lambda one: (one.appended_ms, one.item.id)):
+        event, at = placed.item, placed.appended_ms
         match event:
             case Edit() if event.actor == message.author:
                 body, edited = event.body, at

@@ -31,8 +31,10 @@ __all__ = [
     "Message",
     "Pin",
     "React",
+    "Received",
     "Unpin",
     "Unreact",
+    "Unreadable",
     "decode",
     "decode_channel_record",
     "encode",
@@ -199,6 +201,47 @@ class Leave(_Event, frozen=True, kw_only=True, tag="leave"):
 
 
 Event = Edit | Delete | React | Unreact | Pin | Unpin | Join | Leave
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A message or an event, and where it lies in Kafka."""
+
+    topic: str
+    """Kafka topic."""
+    partition: int
+    """Partition of the topic."""
+    offset: int
+    """Offset in the partition."""
+    appended_ms: int
+    """When the broker appended it, ms since 1970 UTC."""
+    item: Message | Event
+    """What it says."""
+
+    @property
+    def placed_ms(self) -> int:
+        """What it is ordered by: append time, or the original time of something imported."""
+        if self.item.source == "chat":
+            return self.appended_ms
+        return self.item.sent_ms if isinstance(self.item, Message) else self.item.at_ms
+
+
+class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that is no message or event that we can read."""
+
+    topic: str
+    """Kafka topic."""
+    partition: int
+    """Partition of the topic."""
+    offset: int
+    """Offset in the partition."""
+    appended_ms: int
+    """When the broker appended it, ms since 1970 UTC."""
+    key: bytes | None
+    """The record's key, raw."""
+    value: bytes | None
+    """The record's value, raw."""
+    reason: str
+    """Why it can't be read."""
 
 
 class ChannelRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="channel"):

@@ -1,0 +1,197 @@
+"""A channel in display order: what the archive held, what came live, what is on its way.
+
+Pure: order, de-duplication, and the seam between archived and live, with no Kafka, MongoDB or
+widget. Not thread-safe: its owner locks.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Collection, Iterable
+from typing import Literal
+
+import msgspec
+
+from chatkit.fold import Folded, fold
+from chatkit.message import Message, Received, Unreadable
+
+__all__ = ["Row", "Timeline"]
+
+UNPLACED_MS = 1 << 52
+"""Sorts what has no place yet behind all that has one; still exact as a JavaScript number."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a channel as people see it."""
+
+    id: str
+    """Message id; for other kinds an id made of the place."""
+    kind: Literal["message", "unreadable", "gap"]
+    """A message, a record that can't be read, or records that are gone from Kafka."""
+    channel: str
+    """Name of the channel."""
+    message: Message | None = None
+    """The message as sent; None for other kinds."""
+    folded: Folded | None = None
+    """What to show of it; None for other kinds."""
+    state: Literal["pending", "sent", "failed"] = "sent"
+    """Whether Kafka has acknowledged it."""
+    reason: str = ""
+    """Why it failed, can't be read or is missing."""
+    placed_ms: int = UNPLACED_MS
+    """What it is ordered by, ms since 1970 UTC."""
+    partition: int = -1
+    """Kafka partition; -1 while it is not known."""
+    offset: int = -1
+    """Kafka offset; -1 while it is not known."""
+
+    @property
+    def order(self) -> tuple[int, int, int, str]:
+        """The key that rows sort by, everywhere."""
+        return self.placed_ms, self.partition, self.offset, self.id
+
+
+class Timeline:
+    """The rows of one channel, oldest first.
+
+    Everything may be added in any order and more than once.
+
+    Parameters
+    ----------
+    channel : str
+        Name of the channel.
+    """
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        self.moderators: Collection[str] = ()
+        self._rows: dict[str, Row] = {}
+        self._order: list[tuple[int, int, int, str]] = []
+        self._events: dict[str, dict[str, Received]] = {}
+        self._changed: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, row_id: object) -> bool:
+        return row_id in self._rows
+
+    def get(self, row_id: str) -> Row | None:
+        """Return the row of an id, or None."""
+        return self._rows.get(row_id)
+
+    def rows(self) -> list[Row]:
+        """Return all rows, oldest first."""
+        return [self._rows[key[3]] for key in self._order]
+
+    def oldest(self) -> Row | None:
+        """Return the first row, or None."""
+        return self._rows[self._order[0][3]] if self._order else None
+
+    def take_changes(self) -> list[Row]:
+        """Return each row that is new or changed since the last call, oldest first."""
+        rows = [self._rows[row_id] for row_id in self._changed if row_id in self._rows]
+        self._changed.clear()
+        return sorted(rows, key=lambda row: row.order)
+
+    def add(self, received: Received) -> None:
+        """Add a message or an event that is in Kafka."""
+        item = received.item
+        if isinstance(item, Message):
+            known = self._rows.get(item.id)
+            if known is not None and known.offset >= 0 and known.state == "sent":
+                return
+            self._put(
+                Row(
+                    id=item.id,
+                    kind="message",
+                    channel=self.channel,
+                    message=item,
+                    folded=self._fold(item),
+                    placed_ms=received.placed_ms,
+                    partition=received.partition,
+                    offset=received.offset,
+                )
+            )
+        elif item.target is not None:
+            events = self._events.setdefault(item.target, {})
+            if item.id not in events:
+                events[item.id] = received
+                self.refold([item.target])
+
+    def add_unreadable(self, record: Unreadable) -> None:
+        """Add a placeholder for a record that can't be read."""
+        self._put_note(
+            "unreadable", record.partition, record.offset, record.appended_ms, record.reason
+        )
+
+    def add_gap(self, partition: int, first: int, last: int, placed_ms: int) -> None:
+        """Add a placeholder for records that Kafka no longer holds, offsets first to last."""
+        reason = f"Records {first:,} to {last:,} are gone from Kafka (retention)"
+        self._put_note("gap", partition, first, placed_ms, reason)
+
+    def add_pending(self, message: Message) -> None:
+        """Add a message that is on its way to Kafka."""
+        known = self._rows.get(message.id)
+        if known is None or known.state == "failed":
+            self._put(
+                Row(
+                    id=message.id,
+                    kind="message",
+                    channel=self.channel,
+                    message=message,
+                    folded=self._fold(message),
+                    state="pending",
+                    # Behind everything placed, in the order of sending.
+                    placed_ms=UNPLACED_MS + message.sent_ms,
+                )
+            )
+
+    def mark_failed(self, message_id: str, reason: str) -> None:
+        """Note that a pending message was not acknowledged; one that has arrived stays sent."""
+        row = self._rows.get(message_id)
+        if row is not None and row.state == "pending":
+            self._put(msgspec.structs.replace(row, state="failed", reason=reason))
+
+    def refold(self, message_ids: Iterable[str] | None = None) -> None:
+        """Work out again what is shown, for some messages or all (new moderators, new events)."""
+        for message_id in list(self._rows if message_ids is None else message_ids):
+            row = self._rows.get(message_id)
+            if row is not None and row.message is not None:
+                folded = self._fold(row.message)
+                if folded != row.folded:
+                    self._put(msgspec.structs.replace(row, folded=folded))
+
+    def _fold(self, message: Message) -> Folded:
+        return fold(message, self._events.get(message.id, {}).values(), self.moderators)
+
+    def _put_note(
+        self,
+        kind: Literal["unreadable", "gap"],
+        partition: int,
+        offset: int,
+        placed_ms: int,
+        reason: str,
+    ) -> None:
+        row_id = f"{kind}/{partition}/{offset}"
+        if row_id not in self._rows:
+            self._put(
+                Row(
+                    id=row_id,
+                    kind=kind,
+                    channel=self.channel,
+                    reason=reason,
+                    placed_ms=placed_ms,
+                    partition=partition,
+                    offset=offset,
+                )
+            )
+
+    def _put(self, row: Row) -> None:
+        old = self._rows.get(row.id)
+        if old is None or old.order != row.order:
+            if old is not None:
+                del self._order[bisect.bisect_left(self._order, old.order)]
+            bisect.insort(self._order, row.order)
+        self._rows[row.id] = row
+        self._changed[row.id] = None
