@@ -8,6 +8,7 @@ add some.
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import Any, Self
 
 import msgspec
 
-from chatkit.errors import InvalidMessageError
+from chatkit.errors import ChannelNameError, InvalidMessageError
 
 __all__ = [
     "ATTACHMENT_LIMIT",
@@ -35,6 +36,8 @@ __all__ = [
     "Unpin",
     "Unreact",
     "Unreadable",
+    "check",
+    "check_channel_name",
     "decode",
     "decode_channel_record",
     "encode",
@@ -51,8 +54,30 @@ ATTACHMENT_LIMIT = 4 * 1024 * 1024
 AUTHOR_LIMIT = 64
 """Characters that an author's name may have."""
 ID_LIMIT = 64
-EMOJI_LIMIT = 64
+NAME_LIMIT = 255
+EMOJI = re.compile(r"[^\s.$\x00-\x1f\x7f]{1,64}")
+"""What can be put under a message, and be the name of a field in MongoDB."""
 LAST_MS = 253_402_300_799_999  # the end of year 9999, the last that a datetime can hold
+
+
+CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
+
+
+def check_channel_name(name: str) -> str:
+    """Return the name of a channel as it is, or raise.
+
+    Raises
+    ------
+    ChannelNameError
+        It is not 1-80 characters of a-z, 0-9, ``-`` and ``_``, the first a letter or digit.
+    """
+    if not CHANNEL_NAME.fullmatch(name):
+        shown = repr(name if len(name) <= 40 else name[:40] + "...")
+        raise ChannelNameError(
+            f"{shown} can't be a channel's name: use 1-80 lower-case letters a-z, digits, '-' and "
+            "'_', beginning with a letter or digit"
+        )
+    return name
 
 
 def now_ms() -> int:
@@ -312,31 +337,59 @@ def check(item: Message | Event) -> None:
     ------
     InvalidMessageError
         The text says which rule.
+    ChannelNameError
+        It is for a channel that can't be.
     """
-    if not 1 <= len(item.id) <= ID_LIMIT or not item.id.isprintable():
-        raise InvalidMessageError(f"id must have 1-{ID_LIMIT} printable characters")
+    check_channel_name(item.channel)
+    _check_id("id", item.id)
+    if not 1 <= len(item.source) <= ID_LIMIT or not item.source.isprintable():
+        raise InvalidMessageError(f"source must have 1-{ID_LIMIT} printable characters")
     if isinstance(item, Message):
-        _check_name("author", item.author)
-        _check_time("sent_at", item.sent_ms)
-        if not item.body.strip() and item.attachment is None:
+        _check_message(item)
+    else:
+        _check_event(item)
+
+
+def _check_id(what: str, value: str) -> None:
+    if not 1 <= len(value) <= ID_LIMIT or not value.isprintable():
+        raise InvalidMessageError(f"{what} must have 1-{ID_LIMIT} printable characters")
+
+
+def _check_message(message: Message) -> None:
+    _check_name("author", message.author)
+    _check_time("sent_at", message.sent_ms)
+    if message.reply_to is not None:
+        _check_id("reply_to", message.reply_to)
+    attachment = message.attachment
+    if attachment is None:
+        if not message.body or message.body.isspace():
             raise InvalidMessageError("A message needs a text or an attachment")
-        _check_body(item.body)
-        if item.attachment is not None and len(item.attachment.data) > ATTACHMENT_LIMIT:
+    else:
+        if len(attachment.data) > ATTACHMENT_LIMIT:
             raise InvalidMessageError(
-                f"The attachment has {len(item.attachment.data):,} bytes; the limit is "
+                f"The attachment has {len(attachment.data):,} bytes; the limit is "
                 f"{ATTACHMENT_LIMIT:,}. Share a smaller part of it, or where it can be fetched"
             )
-        return
-    _check_name("actor", item.actor)
-    _check_time("at", item.at_ms)
-    if isinstance(item, Edit):
-        if not item.body.strip():
-            raise InvalidMessageError("An edit needs a text; to take a message away, delete it")
-        _check_body(item.body)
-    elif isinstance(item, React | Unreact) and not 1 <= len(item.emoji) <= EMOJI_LIMIT:
-        raise InvalidMessageError(f"emoji must have 1-{EMOJI_LIMIT} characters")
-    if item.target is None and not isinstance(item, Join | Leave):
+        if max(len(attachment.name), len(attachment.type)) > NAME_LIMIT:
+            raise InvalidMessageError(
+                f"An attachment's name and type have at most {NAME_LIMIT} characters"
+            )
+    _check_body(message.body)
+
+
+def _check_event(event: Event) -> None:
+    _check_name("actor", event.actor)
+    _check_time("at", event.at_ms)
+    if event.target is not None:
+        _check_id("target", event.target)
+    elif not isinstance(event, Join | Leave):
         raise InvalidMessageError("target must be the id of a message")
+    if isinstance(event, Edit):
+        if not event.body or event.body.isspace():
+            raise InvalidMessageError("An edit needs a text; to take a message away, delete it")
+        _check_body(event.body)
+    elif isinstance(event, React | Unreact) and not EMOJI.fullmatch(event.emoji):
+        raise InvalidMessageError("emoji must be an emoji, or its short name without dots")
 
 
 def encode(item: Message | Event | ChannelRecord) -> bytes:

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from chatkit.errors import SettingsError
+from chatkit.message import CHANNEL_NAME, check_channel_name
 
 __all__ = ["LocalState", "Settings", "read_local_state"]
 
@@ -266,6 +267,26 @@ class Settings(BaseSettings):
                 "or its topics would be taken for channels"
             )
         return self
+
+    @property
+    def channels_topic(self) -> str:
+        """The compacted topic that holds the channel records."""
+        return self.system_prefix + "channels"
+
+    def topic_of(self, channel: str) -> str:
+        """Return the topic in which a channel lives.
+
+        Raises
+        ------
+        ChannelNameError
+            No channel can have this name.
+        """
+        return self.topic_prefix + check_channel_name(channel)
+
+    def channel_of(self, topic: str) -> str | None:
+        """Return the channel that lives in a topic, or None if the topic holds none."""
+        name = topic.removeprefix(self.topic_prefix)
+        return name if name != topic and CHANNEL_NAME.fullmatch(name) else None
 
     def kafka_config(self) -> dict[str, Any]:
         """Return the connection arguments that every kafka-python client takes.

@@ -1,0 +1,457 @@
+"""Archiver: every record of every channel, from Kafka into MongoDB, none lost and none doubled.
+
+One thread polls, one decodes and writes, and the positions live in MongoDB with the data. Any
+number of archivers may run: they share the partitions as members of one group. It knows nothing of
+rooms or widgets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from typing import Any, Self
+
+import msgspec
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
+from pymongo.errors import PyMongoError
+
+from chatkit.channels import Channels
+from chatkit.connection import make_client
+from chatkit.documents import dead_letter_document
+from chatkit.errors import BrokerUnavailableError, ServiceError, StoreUnavailableError
+from chatkit.message import Unreadable, now_ms
+from chatkit.settings import Settings
+from chatkit.store import MessageStore
+from chatkit.writer import BatchWriter, PartitionBatch
+
+__all__ = ["Archiver", "ArchiverStatus"]
+
+logger = logging.getLogger(__name__)
+
+BATCH_RECORDS = 5000
+QUEUED_BATCHES = 2
+TOPICS_SECONDS = 1.0
+"""How often to look for new channels."""
+COMMIT_SECONDS = 0.5
+LONGEST_BACKOFF = 5.0
+
+
+class ArchiverStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What an archiver has done since it started."""
+
+    messages: int = 0
+    """Messages that it wrote."""
+    events: int = 0
+    """Events that it wrote."""
+    duplicates: int = 0
+    """Messages and events that were there already."""
+    dead_letters: int = 0
+    """Records that it put aside."""
+    partitions: int = 0
+    """Partitions that it reads now."""
+    lag: int = 0
+    """Records in these partitions that it has not written yet."""
+    problem: str = ""
+    """What keeps it from archiving now; empty if nothing does."""
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells the archiver of a new assignment, on the poll thread."""
+
+    def __init__(self, archiver: Archiver) -> None:
+        self._archiver = archiver
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self._archiver._lose(revoked)
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self._archiver._gain(assigned)
+
+    def on_partitions_lost(self, lost: Any) -> None:
+        self._archiver._lose(lost)
+
+
+class Archiver:
+    """One member of the archive group.
+
+    Start it, and stop it; a stopped one can't be started again. ``status`` may be read from any
+    thread.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Where Kafka and MongoDB are. Default: ``Settings()``.
+    session_timeout : float, default 10
+        Seconds after which the group gives a dead member's partitions to others.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, session_timeout: float = 10.0) -> None:
+        self._settings = settings or Settings()
+        self._session_ms = int(session_timeout * 1000)
+        self._store = MessageStore(self._settings)
+        self._writer = BatchWriter(self._store)
+        self._channels = Channels(self._settings)
+        self._queue: queue.Queue[list[PartitionBatch] | None] = queue.Queue(QUEUED_BATCHES)
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._lock = threading.Lock()
+        self._status = ArchiverStatus()
+        self._failure: Exception | None = None
+        self._threads: list[threading.Thread] = []
+        # Owned by the poll thread:
+        self._consumer: KafkaConsumer | None = None
+        self._unplaced: set[TopicPartition] = set()
+        self._topic_ids: dict[str, str] = {}
+        # Shared; each operation on them is atomic:
+        self._found_topics: dict[str, str] = {}
+        self._replayed: set[TopicPartition] = set()
+        self._written: dict[TopicPartition, int] = {}
+
+    @property
+    def status(self) -> ArchiverStatus:
+        """What it has done, and what hinders it."""
+        with self._lock:
+            return self._status
+
+    def start(self, timeout: float | None = None) -> Self:
+        """Start archiving, and wait until it does.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait; 0 returns at once, and it goes on trying. Default: the longer of
+            ``settings.kafka_timeout`` and ``settings.mongo_timeout``.
+
+        Raises
+        ------
+        BrokerUnavailableError, StoreUnavailableError
+            Kafka or MongoDB did not answer in time, or refused us; it has stopped.
+        RuntimeError
+            It was stopped before.
+        """
+        if self._stop.is_set():
+            raise RuntimeError("This Archiver was stopped; make a new one")
+        if not self._threads:
+            for work in (self._poll_loop, self._write_loop, self._watch_loop):
+                name = f"chatkit-archiver-{work.__name__.strip('_')}"
+                thread = threading.Thread(target=self._guard, args=(work,), name=name, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        seconds = max(self._settings.kafka_timeout, self._settings.mongo_timeout)
+        seconds = seconds if timeout is None else timeout
+        if seconds and not self._ready.wait(seconds):
+            failure = self._failure
+            self.stop()
+            raise failure or BrokerUnavailableError(
+                f"The archiver was not ready within {seconds:g} s: {self.status.problem}"
+            )
+        return self
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def stop(self, timeout: float = 15.0) -> bool:
+        """Write what was read, leave the group, end; idempotent.
+
+        Returns
+        -------
+        bool
+            Whether all threads ended within ``timeout`` seconds.
+        """
+        self._stop.set()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        ended = not any(thread.is_alive() for thread in self._threads)
+        if ended:
+            self._channels.close()
+            self._store.close()
+        return ended
+
+    def _guard(self, work: Any) -> None:
+        """Run a thread's work; whatever ends it early ends the archiver, and is shown."""
+        try:
+            work()
+        except Exception as error:
+            logger.exception("The archiver failed")
+            self._fail(error)
+            self._stop.set()
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._tell(str(error))
+
+    def _tell(self, problem: str) -> None:
+        with self._lock:
+            if problem != self._status.problem:
+                (logger.warning if problem else logger.info)("Archiver: %s", problem or "goes on")
+                self._status = msgspec.structs.replace(self._status, problem=problem)
+
+    # The watch thread: which topics are there?
+
+    def _watch_loop(self) -> None:
+        while not self._stop.is_set():
+            try:
+                found = self._channels.topic_ids()
+                if self._settings.channels_topic not in found and not self._found_topics:
+                    self._make_records_topic()
+                self._found_topics = found
+            except BrokerUnavailableError as error:
+                self._fail(error)
+            self._stop.wait(TOPICS_SECONDS)
+
+    def _make_records_topic(self) -> None:
+        try:
+            self._channels.ensure_records_topic()
+        except BrokerUnavailableError:
+            raise
+        except ServiceError as error:
+            logger.warning("No channel records will be archived: %s", error)
+
+    # The poll thread: owns the consumer.
+
+    def _poll_loop(self) -> None:
+        delay = 0.1
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._poll_until_failure()
+                except (ServiceError, KafkaError) as error:
+                    self._fail(error)
+                    self._stop.wait(delay)
+                    delay = min(2 * delay, LONGEST_BACKOFF)
+        finally:
+            self._put(None)
+
+    def _poll_until_failure(self) -> None:
+        archive_id = self._store.prepare()
+        self._consumer = consumer = make_client(
+            KafkaConsumer,
+            self._settings,
+            timeout=min(2.0, self._settings.kafka_timeout),
+            group_id=f"{self._settings.system_prefix.rstrip('.')}-archive-{archive_id}",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            allow_auto_create_topics=False,
+            session_timeout_ms=self._session_ms,
+            heartbeat_interval_ms=min(1000, self._session_ms // 3),
+            max_poll_records=BATCH_RECORDS,
+            max_partition_fetch_bytes=8 * 1024 * 1024,
+            fetch_max_wait_ms=200,
+            metadata_max_age_ms=10_000,
+        )
+        self._topic_ids = {}
+        committed = time.monotonic()
+        try:
+            while not self._stop.is_set():
+                self._follow_topics(consumer)
+                self._place(consumer)
+                self._poll_once(consumer)
+                if time.monotonic() - committed > COMMIT_SECONDS:
+                    committed = time.monotonic()
+                    self._commit(consumer)
+                    self._count(consumer)
+            # What is queued gets written; then the last commit can tell.
+            self._put(None)
+            self._threads[1].join(10)
+            self._commit(consumer, wait=True)
+        finally:
+            self._consumer = None
+            with contextlib.suppress(KafkaError):
+                consumer.close(autocommit=False, timeout_ms=2000)
+
+    def _follow_topics(self, consumer: KafkaConsumer) -> None:
+        found = self._found_topics
+        if not found or found == self._topic_ids:
+            return
+        known, self._topic_ids = self._topic_ids, found
+        if found.keys() != known.keys():
+            for topic in found.keys() - known.keys():
+                consumer.partitions_for_topic(topic)  # else the join may come back empty for ever
+            consumer.subscribe(sorted(found), listener=_Listener(self))
+        # Deleted and created again under its name: what we have read says nothing of the new one.
+        again = {topic for topic in found if known.get(topic, found[topic]) != found[topic]}
+        self._gain([part for part in consumer.assignment() if part.topic in again])
+
+    def _gain(self, parts: Any) -> None:
+        """Hold partitions until it is known from where to read them."""
+        consumer = self._consumer
+        assert consumer is not None
+        for part in parts:
+            consumer.seek(part, 0)
+            consumer.pause(part)
+            self._unplaced.add(part)
+        self._ready.set()
+
+    def _lose(self, parts: Any) -> None:
+        self._unplaced -= set(parts)
+        for part in parts:
+            self._written.pop(part, None)
+
+    def _place(self, consumer: KafkaConsumer) -> None:
+        """Seek each new partition to where the archive ends, once MongoDB tells."""
+        for part in list(self._unplaced):
+            topic_id = self._topic_ids.get(part.topic)
+            if topic_id is None:
+                continue
+            try:
+                offset = self._store.positions(topic_id).get(part.partition)
+            except StoreUnavailableError as error:
+                self._tell(str(error))
+                return
+            if offset is None:
+                offset = consumer.beginning_offsets([part], timeout_ms=5000)[part]
+            consumer.seek(part, offset)
+            consumer.resume(part)
+            self._replayed.add(part)
+            self._unplaced.discard(part)
+
+    def _poll_once(self, consumer: KafkaConsumer) -> None:
+        try:
+            polled = consumer.poll(timeout_ms=200)
+        except OffsetOutOfRangeError as error:
+            for part, offset in error.args[0].items():
+                self._skip_gap(consumer, part, offset)
+            return
+        except LogTruncationError as error:
+            for part in error.divergent_offsets:
+                self._skip_gap(consumer, part, consumer.position(part, timeout_ms=1000) or 0)
+            return
+        batches = [
+            PartitionBatch(
+                topic_id=self._topic_ids[part.topic],
+                topic=part.topic,
+                channel=self._settings.channel_of(part.topic),
+                partition=part.partition,
+                records=records,
+                replayed=part in self._replayed,
+            )
+            for part, records in polled.items()
+            if part not in self._unplaced and part.topic in self._topic_ids
+        ]
+        if batches:
+            self._put(batches)
+
+    def _put(self, batches: list[PartitionBatch] | None) -> None:
+        """Queue for the writer; while it is busy, stay in the group without reading on."""
+        consumer = self._consumer
+        paused: list[TopicPartition] = []
+        while True:
+            try:
+                self._queue.put(batches, timeout=0.5)
+                break
+            except queue.Full:
+                if batches is None and not self._threads[1].is_alive():
+                    return
+                if self._stop.is_set() and self._status.problem:
+                    return  # not written: the next start reads it again
+                if consumer is not None and batches is not None:
+                    resumed = [part for part in consumer.assignment() if part not in paused]
+                    consumer.pause(*resumed)
+                    paused += resumed
+                    consumer.poll(timeout_ms=0)
+        if consumer is not None and paused:
+            still = consumer.assignment() - self._unplaced
+            consumer.resume(*(part for part in paused if part in still))
+
+    def _skip_gap(self, consumer: KafkaConsumer, part: TopicPartition, offset: int) -> None:
+        """Go on from the log's start, and leave a dead letter that says what was not archived."""
+        if self._channels.topic_ids().get(part.topic) != self._topic_ids.get(part.topic):
+            return  # another topic of that name: the watch thread will tell
+        start = consumer.beginning_offsets([part], timeout_ms=5000)[part]
+        gone = Unreadable(
+            topic=part.topic,
+            partition=part.partition,
+            offset=offset,
+            appended_ms=now_ms(),
+            key=None,
+            value=None,
+            reason=f"Kafka no longer holds offsets {offset} to {start - 1}"
+            if start > offset
+            else f"Kafka's log was cut below offset {offset}; reading again from {start}",
+        )
+        letter = dead_letter_document(gone, self._topic_ids[part.topic], now_ms())
+        with self._store.answering():
+            letters = self._store.database["dead_letters"]
+            letters.replace_one({"_id": letter["_id"]}, letter, upsert=True)
+        logger.warning("%s, partition %s: %s", part.topic, part.partition, gone.reason)
+        consumer.seek(part, start)
+        self._replayed.add(part)
+
+    def _commit(self, consumer: KafkaConsumer, *, wait: bool = False) -> None:
+        """Tell Kafka how far we are: for lag displays, nothing reads it back."""
+        mine = consumer.assignment()
+        offsets = {
+            part: OffsetAndMetadata(offset, "", -1)
+            for part, offset in list(self._written.items())
+            if part in mine
+        }
+        if not offsets:
+            return
+        with contextlib.suppress(KafkaError):  # a rebalance: the next owner tells
+            if wait:
+                consumer.commit(offsets, timeout_ms=2000)
+            else:
+                consumer.commit_async(offsets)
+        for part, committed in offsets.items():
+            if self._written.get(part) == committed.offset:
+                self._written.pop(part, None)
+
+    def _count(self, consumer: KafkaConsumer) -> None:
+        parts = consumer.assignment()
+        lag = 0
+        for part in parts:
+            end, position = consumer.highwater(part), None
+            if part not in self._unplaced:
+                position = consumer.position(part, timeout_ms=0)
+            if end is not None and position is not None:
+                lag += max(0, end - position)
+        with self._lock:
+            self._status = msgspec.structs.replace(self._status, partitions=len(parts), lag=lag)
+
+    # The write thread.
+
+    def _write_loop(self) -> None:
+        while (batches := self._queue.get()) is not None:
+            if not self._write(batches):
+                return
+
+    def _write(self, batches: list[PartitionBatch]) -> bool:
+        """Write until it is written; False if told to stop before."""
+        delay = 0.1
+        while True:
+            try:
+                written = self._writer.write(batches)
+            except PyMongoError as error:
+                self._tell(f"MongoDB does not take messages ({type(error).__name__}: {error})")
+                for batch in batches:
+                    batch.replayed = True  # part of it may be stored
+                if self._stop.wait(delay):
+                    return False
+                delay = min(2 * delay, LONGEST_BACKOFF)
+                continue
+            break
+        self._tell("")
+        for batch in batches:
+            part = TopicPartition(batch.topic, batch.partition)
+            self._written[part] = batch.records[-1].offset + 1
+            # Where nothing was stored already, nothing further on is: plain inserts are faster.
+            (self._replayed.add if written.duplicates else self._replayed.discard)(part)
+        with self._lock:
+            now = self._status
+            self._status = msgspec.structs.replace(
+                now,
+                messages=now.messages + written.messages,
+                events=now.events + written.events,
+                duplicates=now.duplicates + written.duplicates,
+                dead_letters=now.dead_letters + written.dead_letters,
+            )
+        return True

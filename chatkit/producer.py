@@ -1,0 +1,345 @@
+"""ChatProducer: messages and events into Kafka, from any thread, without ever blocking.
+
+One thread of its own builds the KafkaProducer, feeds it and replaces it when it must; ``send`` only
+queues. It knows nothing of consumers, MongoDB or widgets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from concurrent.futures import Future, InvalidStateError
+from typing import Any, Self
+
+import msgspec
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    KafkaTimeoutError,
+    UnknownTopicOrPartitionError,
+)
+
+from chatkit.connection import make_client
+from chatkit.errors import BrokerUnavailableError, SendError, SettingsError
+from chatkit.message import ChannelRecord, Event, Message, encode
+from chatkit.settings import Settings
+
+__all__ = ["ChatProducer", "Receipt"]
+
+logger = logging.getLogger(__name__)
+
+METADATA_WAIT = 1.0
+"""Seconds that one attempt may wait for the leader of a topic."""
+MISSING_TOPIC_PATIENCE = 3.0
+"""Seconds for which brokers may say that a topic, perhaps a new one, does not exist."""
+REQUEST_LIMIT = 6 * 1024 * 1024
+"""Bytes of the largest record: an attachment of 4 MiB in base64, and the rest."""
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """Where Kafka put a record."""
+
+    topic: str
+    """Kafka topic."""
+    partition: int
+    """Partition of the topic."""
+    offset: int
+    """Offset in the partition."""
+    appended_ms: int
+    """When the broker appended it, ms since 1970 UTC."""
+
+
+class _Job(msgspec.Struct, eq=False):
+    """One record to send, and the future that tells how it went."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    item: Any
+    deadline: float
+    receipt: Future[Receipt]
+
+
+class ChatProducer:
+    """Sends messages, events and channel records.
+
+    Thread-safe. Open from the first ``send`` or ``open`` to ``close``; who makes it closes it.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Where Kafka is. Default: ``Settings()``.
+    bulk : bool, default False
+        Send compressed batches of 128 KiB, for imports, instead of each message at once.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, bulk: bool = False) -> None:
+        self._settings = settings or Settings()
+        self._bulk = bulk
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._give_up = float("inf")
+        self._unsettled: set[_Job] = set()
+        self._producer: KafkaProducer | None = None
+        self._expired = threading.Event()
+
+    def open(self) -> Self:
+        """Start the thread that talks to Kafka; returns at once, also with no broker."""
+        with self._lock:
+            if self._closing.is_set():
+                raise RuntimeError("This ChatProducer is closed; make a new one")
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="chatkit-producer", daemon=True
+                )
+                self._thread.start()
+        return self
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def send(
+        self, item: Message | Event | ChannelRecord, *, author: str | None = None
+    ) -> Future[Receipt]:
+        """Queue a message, an event or a channel record; returns at once.
+
+        Parameters
+        ----------
+        item : Message, Event or ChannelRecord
+            What to send.
+        author : str, optional
+            For an event, the author of the message that it is about: the record's key, so that
+            both share a partition. Default: who acts.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Resolves to a :class:`Receipt`, or to a :class:`SendError` that carries the item.
+
+        Raises
+        ------
+        InvalidMessageError
+            The item breaks a rule of the wire format; nothing was queued.
+        ChannelNameError
+            No channel can have that name; nothing was queued.
+        RuntimeError
+            The producer is closed.
+        """
+        value = encode(item)
+        if isinstance(item, ChannelRecord):
+            return self._queue(self._settings.channels_topic, item.channel, value, item)
+        key = item.author if isinstance(item, Message) else author or item.actor
+        return self._queue(self._settings.topic_of(item.channel), key, value, item)
+
+    def forget_channel(self, channel: str) -> Future[Receipt]:
+        """Queue a tombstone for a channel's record."""
+        record = ChannelRecord(channel=channel)
+        return self._queue(self._settings.channels_topic, channel, None, record)
+
+    def _queue(self, topic: str, key: str, value: bytes | None, item: Any) -> Future[Receipt]:
+        self.open()
+        job = _Job(
+            topic=topic,
+            key=key.encode(),
+            value=value,
+            item=item,
+            deadline=time.monotonic() + self._settings.delivery_timeout,
+            receipt=Future(),
+        )
+        with self._lock:
+            if self._closing.is_set():
+                raise RuntimeError("This ChatProducer is closed; make a new one")
+            self._unsettled.add(job)
+            self._jobs.put(job)
+        return job.receipt
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until every item given so far is acknowledged or has failed.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait at most.
+
+        Returns
+        -------
+        bool
+            Whether all were settled in time.
+        """
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            waiting = list(self._unsettled)
+        for job in waiting:
+            try:
+                job.receipt.exception(max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                return False
+        return True
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Send what is queued, then end the thread; idempotent.
+
+        What is not acknowledged in time fails with :class:`SendError`, so nothing vanishes
+        silently.
+
+        Parameters
+        ----------
+        timeout : float, default 10
+            Seconds to wait for Kafka at most.
+        """
+        with self._lock:
+            if not self._closing.is_set():
+                self._give_up = time.monotonic() + timeout
+                self._closing.set()
+                self._jobs.put(None)
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout + 5)
+
+    # Everything below runs on the owner thread, but for _settle (kafka-python's I/O thread).
+
+    def _run(self) -> None:
+        try:
+            while (job := self._jobs.get()) is not None:
+                self._deliver(job)
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                self._retire(producer, max(0.0, self._give_up - time.monotonic()))
+        except Exception:
+            logger.exception("The producer thread failed; what was queued counts as failed")
+            self._closing.set()
+        finally:
+            with self._lock:
+                left = list(self._unsettled)
+            for job in left:
+                self._fail(job, "the producer was closed before an answer came")
+
+    def _deliver(self, job: _Job) -> None:
+        """Hand one job to a KafkaProducer, in order, trying until its deadline."""
+        missing_since: float | None = None
+        problem = "no broker answered"
+        while True:
+            now = time.monotonic()
+            if now >= min(job.deadline, self._give_up):
+                self._fail(job, problem)
+                return
+            try:
+                producer = self._ready_producer()
+                future = producer.send(job.topic, key=job.key, value=job.value)
+            except KafkaTimeoutError as error:
+                problem = f"no broker answered: {error}"
+                if self._is_missing(job.topic):
+                    problem = f"topic {job.topic!r} does not exist: create the channel first"
+                    missing_since = missing_since or now
+                    if now - missing_since > MISSING_TOPIC_PATIENCE:
+                        self._fail(job, problem)
+                        return
+            except BrokerUnavailableError as error:
+                problem = str(error)
+                time.sleep(0.1)
+            except AuthorizationError as error:
+                self._fail(job, f"Kafka does not allow it: {error}")
+                return
+            except KafkaError as error:
+                problem = str(error)
+                if not error.retriable:
+                    self._fail(job, problem)
+                    return
+                time.sleep(0.1)
+            except (SettingsError, AssertionError, ValueError) as error:
+                self._fail(job, str(error))
+                return
+            else:
+                future.add_callback(self._settle, job).add_errback(self._settle_failed, job)
+                return
+
+    def _is_missing(self, topic: str) -> bool:
+        """Return whether the brokers say that there is no such topic; no answer is no."""
+        try:
+            admin = make_client(
+                KafkaAdminClient, self._settings, timeout=1.0, request_timeout_ms=1000
+            )
+        except (BrokerUnavailableError, SettingsError):
+            return False
+        try:
+            (found,) = admin.describe_topics([topic])
+            return bool(found["error_code"] == UnknownTopicOrPartitionError.errno)
+        except KafkaError:
+            return False
+        finally:
+            admin.close()
+
+    def _ready_producer(self) -> KafkaProducer:
+        if self._expired.is_set():
+            # kafka-python never writes again after a batch has expired: make a new one.
+            self._expired.clear()
+            stale, self._producer = self._producer, None
+            if stale is not None:
+                threading.Thread(
+                    target=self._retire, args=(stale, 1.0), name="chatkit-producer-old", daemon=True
+                ).start()
+        if self._producer is None:
+            timeout_ms = int(self._settings.delivery_timeout * 1000)
+            batching = (
+                {"linger_ms": 20, "batch_size": 128 * 1024, "compression_type": "lz4"}
+                if self._bulk
+                else {"linger_ms": 0}
+            )
+            self._producer = make_client(
+                KafkaProducer,
+                self._settings,
+                timeout=min(2.0, self._settings.kafka_timeout),
+                **batching,
+                acks="all",
+                enable_idempotence=True,
+                allow_auto_create_topics=False,
+                delivery_timeout_ms=timeout_ms,
+                request_timeout_ms=min(30_000, timeout_ms),
+                max_block_ms=int(METADATA_WAIT * 1000),
+                max_request_size=REQUEST_LIMIT,
+            )
+        return self._producer
+
+    @staticmethod
+    def _retire(producer: KafkaProducer, timeout: float) -> None:
+        with contextlib.suppress(KafkaError):
+            producer.close(timeout=timeout)
+        # A close that timed out would be tried, and printed, again when it is collected.
+        producer._closed = True
+
+    def _settle(self, job: _Job, metadata: Any) -> None:
+        receipt = Receipt(metadata.topic, metadata.partition, metadata.offset, metadata.timestamp)
+        with contextlib.suppress(InvalidStateError):  # it was given up, or cancelled, before
+            job.receipt.set_result(receipt)
+        self._done(job)
+
+    def _settle_failed(self, job: _Job, error: BaseException) -> None:
+        if isinstance(error, KafkaTimeoutError):
+            self._expired.set()
+        if isinstance(error, UnknownTopicOrPartitionError):
+            self._fail(job, f"topic {job.topic!r} does not exist (any more)")
+        else:
+            self._fail(job, f"{type(error).__name__}: {error}")
+
+    def _fail(self, job: _Job, problem: str) -> None:
+        error = SendError(
+            f"Kafka ({self._settings.bootstrap_servers}) did not acknowledge it: {problem}. "
+            "It may have arrived all the same; trying again keeps its id",
+            job.item,
+        )
+        with contextlib.suppress(InvalidStateError):
+            job.receipt.set_exception(error)
+        self._done(job)
+
+    def _done(self, job: _Job) -> None:
+        with self._lock:
+            self._unsettled.discard(job)

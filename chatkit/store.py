@@ -1,0 +1,274 @@
+"""MessageStore: the archive in MongoDB. Connection, indexes, reading, deleting.
+
+The archiver alone writes messages, through :mod:`chatkit.writer`. What documents look like is told
+in :mod:`chatkit.documents`. It knows nothing of Kafka's clients or of widgets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, WriteConcern
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyMongoError
+
+from chatkit.documents import channel_record, received_event
+from chatkit.errors import SettingsError, StoreUnavailableError
+from chatkit.message import ChannelRecord, Received
+from chatkit.settings import Settings
+
+__all__ = ["MessageStore"]
+
+Document = dict[str, Any]
+
+ORDER = ("placed_at", "partition", "offset", "_id")
+"""The fields by which messages are in order, after ``channel``."""
+AUTHENTICATION_FAILED = 18
+UNAUTHORIZED = 13
+
+
+class MessageStore:
+    """The archive. Connects at first use; thread-safe; who makes it closes it.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Where MongoDB is. Default: ``Settings()``.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
+        try:
+            self._client: MongoClient[Document] = MongoClient(
+                self._settings.mongo_uri.get_secret_value(),
+                connect=False,
+                appname="chatkit",
+                timeoutMS=int(self._settings.mongo_timeout * 1000),
+                tz_aware=True,
+                # A date beyond Python's is somebody's claim, no reason to fail.
+                datetime_conversion=DatetimeConversion.DATETIME_CLAMP,
+            )
+        except (ConfigurationError, InvalidURI, ValueError) as error:
+            raise SettingsError(f"CHATKIT_MONGO_URI can't be used: {error}") from None
+        # Acknowledged means on disk: with less, a killed mongod lost what it had acknowledged.
+        self.database: Database[Document] = self._client.get_database(
+            self._settings.database,
+            write_concern=WriteConcern(w="majority", j=True),
+            codec_options=CodecOptions(
+                tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_CLAMP
+            ),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"MessageStore(database={self._settings.database!r})"
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self._client.close()
+
+    @property
+    def messages(self) -> Collection[Document]:
+        """The collection of messages."""
+        return self.database["messages"]
+
+    @property
+    def events(self) -> Collection[Document]:
+        """The collection of events."""
+        return self.database["events"]
+
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """Turn what pymongo raises within the block into StoreUnavailableError."""
+        try:
+            yield
+        except OperationFailure as error:
+            if error.code in (AUTHENTICATION_FAILED, UNAUTHORIZED):
+                raise StoreUnavailableError(
+                    f"MongoDB refused us ({error.details and error.details.get('errmsg')}): check "
+                    "user, password and authSource in CHATKIT_MONGO_URI, and the user's roles"
+                ) from error
+            raise StoreUnavailableError(f"MongoDB failed: {error}") from error
+        except PyMongoError as error:
+            raise StoreUnavailableError(
+                f"MongoDB at {self._address()} did not answer within "
+                f"{self._settings.mongo_timeout:g} s ({type(error).__name__}). Start one with "
+                "'chatkit up', or set CHATKIT_MONGO_URI to one that runs"
+            ) from error
+
+    def _address(self) -> str:
+        """Return the hosts in the URI, with no user and no password."""
+        uri = self._settings.mongo_uri.get_secret_value()
+        return uri.split("//", 1)[-1].rsplit("@", 1)[-1].split("/", 1)[0]
+
+    def ping(self) -> None:
+        """Return if MongoDB answers.
+
+        Raises
+        ------
+        StoreUnavailableError
+            It does not, or refuses us.
+        """
+        with self.answering():
+            self.database.command("ping")
+            self.database["meta"].find_one({"_id": "archive"})
+
+    def prepare(self) -> str:
+        """Make indexes and the archive's id where they are missing, and return the id.
+
+        Raises
+        ------
+        StoreUnavailableError
+            MongoDB did not answer, or refused us.
+        """
+        with self.answering():
+            self.messages.create_indexes(
+                [IndexModel([("channel", ASCENDING), *((name, ASCENDING) for name in ORDER)])]
+            )
+            self.events.create_indexes(
+                [IndexModel([("channel", ASCENDING), ("target", ASCENDING)])]
+            )
+            found = self.database["meta"].find_one_and_update(
+                {"_id": "archive"},
+                {"$setOnInsert": {"archive_id": uuid.uuid4().hex[:12]}},
+                upsert=True,
+                return_document=True,
+            )
+        assert found is not None  # an upsert returns what it made
+        return str(found["archive_id"])
+
+    def archive_id(self) -> str | None:
+        """Return the archive's id, or None if nothing was ever archived here."""
+        with self.answering():
+            found = self.database["meta"].find_one({"_id": "archive"})
+        return None if found is None else str(found["archive_id"])
+
+    def get(self, channel: str, message_id: str) -> Document | None:
+        """Return the document of a message, or None."""
+        with self.answering():
+            return self.messages.find_one({"_id": message_id, "channel": channel})
+
+    def page(
+        self, channel: str, *, before: tuple[int, int, int, str] | None = None, limit: int = 200
+    ) -> list[Document]:
+        """Return the newest messages of a channel, oldest first.
+
+        Parameters
+        ----------
+        channel : str
+            Name of the channel.
+        before : tuple, optional
+            Only what comes before this key: placed ms since 1970, partition, offset, id.
+        limit : int, default 200
+            At most this many.
+
+        Returns
+        -------
+        list of dict
+            Documents as the README describes them.
+
+        Raises
+        ------
+        StoreUnavailableError
+            MongoDB did not answer in time.
+        """
+        where: Document = {"channel": channel}
+        if before is not None:
+            key = dict(zip(ORDER, (DatetimeMS(before[0]), *before[1:]), strict=True))
+            where["$or"] = _less_than(key)
+            # Lets the index bound the scan, which an $or alone does not.
+            where["placed_at"] = {"$lte": key["placed_at"]}
+        with self.answering():
+            newest_first = self.messages.find(where).sort([(name, DESCENDING) for name in ORDER])
+            return list(newest_first.limit(limit))[::-1]
+
+    def events_of(self, channel: str, message_ids: Iterable[str]) -> list[Received]:
+        """Return every event about some messages of a channel."""
+        where = {"channel": channel, "target": {"$in": list(message_ids)}}
+        with self.answering():
+            return [received_event(document) for document in self.events.find(where)]
+
+    def positions(self, topic_id: str) -> dict[int, int]:
+        """Return how far a topic is archived: partition -> next offset.
+
+        Parameters
+        ----------
+        topic_id : str
+            Kafka's id of the topic.
+        """
+        with self.answering():
+            found = self.database["positions"].find({"topic_id": topic_id})
+            return {document["partition"]: document["next"] for document in found}
+
+    def channel_records(self) -> dict[str, ChannelRecord]:
+        """Return the record of each channel, by name."""
+        with self.answering():
+            found = self.database["channels"].find().sort("_id")
+            return {document["_id"]: channel_record(document) for document in found}
+
+    def moderators(self, channel: str) -> tuple[str, ...]:
+        """Return who may delete others' messages in a channel."""
+        with self.answering():
+            found = self.database["channels"].find_one({"_id": channel}, {"moderators": 1})
+        return () if found is None else tuple(found["moderators"])
+
+    def counts(self) -> dict[str, int]:
+        """Return how many messages each channel has, deleted ones included."""
+        pipeline: list[Mapping[str, Any]] = [
+            {"$group": {"_id": "$channel", "messages": {"$sum": 1}}},
+            {"$sort": {"_id": 1}},
+        ]
+        with self.answering():
+            return {row["_id"]: row["messages"] for row in self.messages.aggregate(pipeline)}
+
+    def known_ids(self, channel: str, message_ids: list[str]) -> set[str]:
+        """Return which of some ids are messages or events of a channel here already."""
+        where = {"channel": channel, "_id": {"$in": message_ids}}
+        with self.answering():
+            return {
+                document["_id"]
+                for collection in (self.messages, self.events)
+                for document in collection.find(where, {"_id": 1})
+            }
+
+    def dead_letters(self, limit: int = 100) -> list[Document]:
+        """Return the newest records that could not be archived, newest first."""
+        with self.answering():
+            newest = self.database["dead_letters"].find().sort("archived_at", DESCENDING)
+            return list(newest.limit(limit))
+
+    def delete_channel(self, channel: str) -> int:
+        """Delete all that the archive has of a channel, and return how many messages that were.
+
+        Positions stay: what is still in Kafka is not archived a second time.
+        """
+        with self.answering():
+            self.events.delete_many({"channel": channel})
+            self.database["channels"].delete_one({"_id": channel})
+            with_attachment = {"channel": channel, "attachment": {"$ne": None}}
+            ids = [one["_id"] for one in self.messages.find(with_attachment, {"_id": 1})]
+            self.database["attachments"].update_many(
+                {"messages": {"$in": ids}}, {"$pull": {"messages": {"$in": ids}}}
+            )
+            self.database["attachments"].delete_many({"messages": []})
+            return self.messages.delete_many({"channel": channel}).deleted_count
+
+
+def _less_than(key: Mapping[str, Any]) -> list[Document]:
+    """Return the branches of an ``$or`` for all that sorts before a key, field by field."""
+    names = list(key)
+    return [
+        {**{name: key[name] for name in names[:n]}, names[n]: {"$lt": key[names[n]]}}
+        for n in range(len(names))
+    ]

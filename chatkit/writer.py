@@ -1,0 +1,392 @@
+"""Batches of Kafka records -> MongoDB, so that writing one twice, or in any order, is harmless.
+
+The only code that writes messages. It raises pymongo's errors for what may work later (the archiver
+tries again); what never will is kept as a dead letter. It knows nothing of Kafka's clients.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import bson
+import msgspec
+from bson.binary import Binary
+from bson.errors import BSONError
+from pymongo import UpdateOne
+from pymongo.collection import Collection as MongoCollection
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from chatkit.consumer import decode_record, unreadable
+from chatkit.documents import (
+    channel_document,
+    dead_letter_document,
+    event_document,
+    fold_update,
+    message_document,
+    received_event,
+    received_message,
+    sha256,
+)
+from chatkit.errors import InvalidMessageError
+from chatkit.fold import fold
+from chatkit.message import (
+    Attachment,
+    Message,
+    Received,
+    Unreadable,
+    decode_channel_record,
+    now_ms,
+)
+from chatkit.store import MessageStore
+
+__all__ = ["BatchWriter", "PartitionBatch", "Written"]
+
+Document = dict[str, Any]
+Target = tuple[str, str]
+"""Channel and id of a message."""
+
+DUPLICATE_KEY = 11000
+DOCUMENT_LIMIT = 16 * 1024 * 1024
+DATA_ERROR_CODES = frozenset({2, 22, 121, 10334, 17419, 17420})
+"""MongoDB's codes for a document that it will never take: bad value, not valid, too large."""
+
+
+class PartitionBatch(msgspec.Struct):
+    """Records of one partition, in order, with nothing left out between them."""
+
+    topic_id: str
+    """Kafka's id of the topic."""
+    topic: str
+    """Its name."""
+    channel: str | None
+    """The channel that lives in it; None for the topic of channel records."""
+    partition: int
+    """Partition of the topic."""
+    records: Sequence[Any]
+    """As kafka-python gave them."""
+    replayed: bool = False
+    """Whether much of it may be archived already: look before inserting."""
+
+
+class Written(msgspec.Struct):
+    """What writing some batches came to."""
+
+    messages: int = 0
+    """Messages that were new."""
+    events: int = 0
+    """Events that were new."""
+    duplicates: int = 0
+    """Messages and events that were there already."""
+    dead_letters: int = 0
+    """Records that were put aside."""
+
+
+class BatchWriter:
+    """Writes batches into a store. One thread at a time; the store stays its maker's.
+
+    Parameters
+    ----------
+    store : MessageStore
+        The archive; already prepared.
+    """
+
+    def __init__(self, store: MessageStore) -> None:
+        self._store = store
+
+    def write(self, batches: Sequence[PartitionBatch]) -> Written:
+        """Write some partitions' records, then how far each is archived.
+
+        Returns
+        -------
+        Written
+            What was new, what was not, and what was put aside.
+
+        Raises
+        ------
+        pymongo.errors.PyMongoError
+            MongoDB did not take it; the same call may be tried again, and again.
+        """
+        archived_ms = now_ms()
+        messages: list[Document] = []
+        events: list[Document] = []
+        attachments: dict[str, Attachment] = {}
+        refused: list[Document] = []
+        for batch in batches:
+            if batch.channel is None:
+                refused += self._write_channel_records(batch, archived_ms)
+                continue
+            for record in batch.records:
+                item = decode_record(record, batch.channel)
+                if isinstance(item, Unreadable):
+                    refused.append(dead_letter_document(item, batch.topic_id, archived_ms))
+                elif isinstance(item.item, Message):
+                    messages.append(message_document(item, batch.topic_id, archived_ms))
+                    if item.item.attachment is not None:
+                        attachments[item.item.id] = item.item.attachment
+                else:
+                    events.append(event_document(item, batch.topic_id, archived_ms))
+
+        look_first = any(batch.replayed for batch in batches)
+        # Before the messages: one that is stored must never lack its bytes.
+        self._write_attachments(attachments)
+        new_messages, strange = self._insert(self._store.messages, messages, look_first)
+        new_events, strange_events = self._insert(self._store.events, events, look_first)
+        strange += strange_events
+        if strange:
+            refused += self._refuse(strange, batches, archived_ms)
+
+        touched = {(event["channel"], event["target"]) for event in events if event["target"]}
+        touched |= self._with_waiting_events(new_messages)
+        # A message that came again may have been deleted before: its bytes must go again.
+        touched |= {(one["channel"], one["_id"]) for one in messages if one["_id"] in attachments}
+        self.refold(touched)
+
+        put_aside = self._put_aside(refused)
+        self._advance(batches)
+        new = len(new_messages) + len(new_events)
+        return Written(
+            messages=len(new_messages),
+            events=len(new_events),
+            duplicates=len(messages) + len(events) - new - len(strange),
+            dead_letters=put_aside,
+        )
+
+    def refold(self, targets: Iterable[Target], *, again: bool = False) -> None:
+        """Work out again, from all their events, what some messages show.
+
+        Parameters
+        ----------
+        targets : iterable of (channel, message id)
+            Messages; one that is not archived yet is left alone.
+        again : bool, default False
+            Also with no more events than before: the moderators have changed.
+        """
+        by_channel: dict[str, list[str]] = defaultdict(list)
+        for channel, message_id in targets:
+            by_channel[channel].append(message_id)
+        for channel, ids in by_channel.items():
+            where = {"channel": channel, "_id": {"$in": ids}}
+            found = {doc["_id"]: doc for doc in self._store.messages.find(where)}
+            if not found:
+                continue
+            events: dict[str, list[Received]] = defaultdict(list)
+            about = {"channel": channel, "target": {"$in": list(found)}}
+            for event in self._store.events.find(about):
+                events[event["target"]].append(received_event(event))
+            # Read after the events: either we see a new moderator, or who writes it sees our event.
+            moderators = self._moderators(channel)
+            updates: list[UpdateOne] = []
+            deleted: list[str] = []
+            for message_id, document in found.items():
+                message = received_message(document).item
+                assert isinstance(message, Message)
+                folded = fold(message, events[message_id], moderators)
+                older = {"$lte" if again else "$lt": folded.rev}
+                guard = {"_id": message_id, "channel": channel, "rev": older}
+                updates.append(UpdateOne(guard, fold_update(folded)))
+                if folded.deleted_ms is not None:
+                    deleted.append(message_id)
+            self._store.messages.bulk_write(updates, ordered=False)
+            if deleted:
+                self._forget_texts(channel, deleted)
+
+    def _moderators(self, channel: str) -> Collection[str]:
+        found = self._store.database["channels"].find_one({"_id": channel}, {"moderators": 1})
+        return () if found is None else found["moderators"]
+
+    def _forget_texts(self, channel: str, message_ids: list[str]) -> None:
+        """Take the texts of deleted messages out of their edits, and their attachments away."""
+        edits = {"channel": channel, "target": {"$in": message_ids}, "type": "edit"}
+        self._store.events.update_many(edits, {"$set": {"body": ""}})
+        attachments = self._store.database["attachments"]
+        held = {"messages": {"$in": message_ids}}
+        if attachments.find_one(held, {"_id": 1}) is not None:
+            attachments.update_many(held, {"$pull": {"messages": {"$in": message_ids}}})
+            attachments.delete_many({"messages": []})
+
+    def _insert(
+        self, collection: MongoCollection[Document], documents: list[Document], look_first: bool
+    ) -> tuple[list[Document], list[Document]]:
+        """Insert what is new; return that, and what can't be inserted."""
+        strange: list[Document] = []
+        if look_first:
+            documents, strange = self._without_known(collection, documents)
+        if not documents:
+            return [], strange
+        try:
+            collection.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            failed = {one["index"]: one["code"] for one in error.details["writeErrors"]}
+            codes = set(failed.values()) - {DUPLICATE_KEY}
+            if error.details.get("writeConcernErrors") or codes - DATA_ERROR_CODES:
+                raise  # the server's trouble, not the documents'
+            new = [document for n, document in enumerate(documents) if n not in failed]
+            bad = [documents[n] for n, code in failed.items() if code != DUPLICATE_KEY]
+            twins = [documents[n] for n, code in failed.items() if code == DUPLICATE_KEY]
+            missing, reused = self._without_known(collection, twins)
+            # A twin that is nowhere in this channel has its id in another one.
+            return new, strange + bad + reused + missing
+        except (BSONError, OverflowError, UnicodeError):
+            # pymongo has sent nothing of the batch: leave out what it can't encode.
+            good = [document for document in documents if _can_be_encoded(document)]
+            bad = [document for document in documents if not _can_be_encoded(document)]
+            new, more = self._insert(collection, good, look_first=False)
+            return new, strange + bad + more
+        return documents, strange
+
+    def _without_known(
+        self, collection: MongoCollection[Document], documents: list[Document]
+    ) -> tuple[list[Document], list[Document]]:
+        """Return what is not stored yet, and what has the id of something else that is."""
+        by_channel: dict[str, list[Document]] = defaultdict(list)
+        for document in documents:
+            by_channel[document["channel"]].append(document)
+        new: list[Document] = []
+        suspects: list[Document] = []
+        for channel, group in by_channel.items():
+            where = {"channel": channel, "_id": {"$in": [document["_id"] for document in group]}}
+            places = {"topic_id": 1, "partition": 1, "offset": 1}
+            stored = {one["_id"]: one for one in collection.find(where, places)}
+            for document in group:
+                known = stored.get(document["_id"])
+                if known is None:
+                    new.append(document)
+                elif any(known[name] != document[name] for name in places):
+                    suspects.append(document)
+        return new, [document for document in suspects if not self._agrees(collection, document)]
+
+    @staticmethod
+    def _agrees(collection: MongoCollection[Document], document: Document) -> bool:
+        """Return whether a document with another place is the stored one, sent again."""
+        stored = collection.find_one({"_id": document["_id"], "channel": document["channel"]})
+        if stored is None:
+            return False
+        if "type" in document:
+            return all(stored[name] == document[name] for name in ("type", "actor", "target"))
+        if stored["author"] != document["author"] or stored["source"] != document["source"]:
+            return False
+        return "deleted_at" in stored or stored.get("original", stored["body"]) == document["body"]
+
+    def _with_waiting_events(self, new_messages: list[Document]) -> set[Target]:
+        """Return which new messages have events that were archived before them."""
+        waiting: set[Target] = set()
+        by_channel: dict[str, list[str]] = defaultdict(list)
+        for document in new_messages:
+            by_channel[document["channel"]].append(document["_id"])
+        for channel, ids in by_channel.items():
+            if self._store.events.find_one({"channel": channel, "target": {"$gt": ""}}) is None:
+                continue
+            where = {"channel": channel, "target": {"$in": ids}}
+            waiting |= {(channel, one["target"]) for one in self._store.events.find(where)}
+        return waiting
+
+    def _write_attachments(self, attachments: Mapping[str, Attachment]) -> None:
+        if not attachments:
+            return
+        updates = [
+            UpdateOne(
+                {"_id": sha256(attachment)},
+                {
+                    "$setOnInsert": {"data": Binary(attachment.data)},
+                    "$addToSet": {"messages": message_id},
+                },
+                upsert=True,
+            )
+            for message_id, attachment in attachments.items()
+        ]
+        self._store.database["attachments"].bulk_write(updates, ordered=False)
+
+    def _write_channel_records(self, batch: PartitionBatch, archived_ms: int) -> list[Document]:
+        """Keep the newest record of each channel; return the dead letters."""
+        refused: list[Document] = []
+        channels = self._store.database["channels"]
+        for raw in batch.records:
+            name = (raw.key or b"").decode(errors="replace")
+            older = {
+                "_id": name,
+                "$or": [{"topic_id": {"$ne": batch.topic_id}}, {"offset": {"$lt": raw.offset}}],
+            }
+            if raw.value is None:
+                channels.delete_one(older)
+                continue
+            try:
+                record = decode_channel_record(raw.value)
+                if record.channel != name:
+                    raise InvalidMessageError(f"Its key is {name[:80]!r}, not its channel")
+            except InvalidMessageError as error:
+                letter = unreadable(raw, str(error))
+                refused.append(dead_letter_document(letter, batch.topic_id, archived_ms))
+                continue
+            document = channel_document(record, batch.topic_id, raw.offset, archived_ms)
+            try:
+                channels.replace_one(older, document, upsert=True)
+            except DuplicateKeyError:  # a newer record is there already
+                continue
+            self._refold_foreign_deletes(record.channel)
+        return refused
+
+    def _refold_foreign_deletes(self, channel: str) -> None:
+        """Look again at deletions that may have waited for the record that allows them."""
+        deletes = self._store.events.find({"channel": channel, "type": "delete"}, {"target": 1})
+        self.refold({(channel, event["target"]) for event in deletes}, again=True)
+
+    @staticmethod
+    def _refuse(
+        strange: list[Document], batches: Sequence[PartitionBatch], archived_ms: int
+    ) -> list[Document]:
+        """Return dead letters for what MongoDB can't hold, or whose id is something else's."""
+        places = {(one["topic_id"], one["partition"], one["offset"]): one for one in strange}
+        refused = []
+        for batch in batches:
+            for raw in batch.records:
+                document = places.get((batch.topic_id, batch.partition, raw.offset))
+                if document is None:
+                    continue
+                reason = (
+                    f"id {document['_id']!r} is used by something else already"
+                    if _can_be_encoded(document)
+                    else "MongoDB can't hold it"
+                )
+                letter = unreadable(raw, reason)
+                refused.append(dead_letter_document(letter, batch.topic_id, archived_ms))
+        return refused
+
+    def _put_aside(self, refused: list[Document]) -> int:
+        if not refused:
+            return 0
+        try:
+            self._store.database["dead_letters"].insert_many(refused, ordered=False)
+        except BulkWriteError as error:
+            failed = error.details["writeErrors"]
+            others = [one for one in failed if one["code"] != DUPLICATE_KEY]
+            if others or error.details.get("writeConcernErrors"):
+                raise
+            return len(refused) - len(failed)
+        return len(refused)
+
+    def _advance(self, batches: Sequence[PartitionBatch]) -> None:
+        updates = [
+            UpdateOne(
+                {"_id": f"{batch.topic_id}/{batch.partition}"},
+                {
+                    "$max": {"next": batch.records[-1].offset + 1},
+                    "$set": {
+                        "topic_id": batch.topic_id,
+                        "topic": batch.topic,
+                        "partition": batch.partition,
+                    },
+                },
+                upsert=True,
+            )
+            for batch in batches
+        ]
+        self._store.database["positions"].bulk_write(updates, ordered=False)
+
+
+def _can_be_encoded(document: Document) -> bool:
+    try:
+        return len(bson.encode(document)) <= DOCUMENT_LIMIT
+    except (BSONError, OverflowError, UnicodeError):
+        return False
