@@ -268,6 +268,16 @@ class Settings(BaseSettings):
             )
         return self
 
+    def replace(self, **changes: Any) -> Settings:
+        """Return settings with some values changed, and checked.
+
+        Raises
+        ------
+        SettingsError
+            A value is wrong.
+        """
+        return type(self)(**{**dict(self), **changes})
+
     @property
     def channels_topic(self) -> str:
         """The compacted topic that holds the channel records."""

@@ -84,9 +84,10 @@ class Timeline:
         """Return all rows, oldest first."""
         return [self._rows[key[3]] for key in self._order]
 
-    def oldest(self) -> Row | None:
-        """Return the first row, or None."""
-        return self._rows[self._order[0][3]] if self._order else None
+    def newest_ms(self) -> int | None:
+        """Return what the last row that has a place is ordered by, or None."""
+        at = bisect.bisect_left(self._order, (UNPLACED_MS, 0, 0, ""))
+        return self._order[at - 1][0] if at else None
 
     def take_changes(self) -> list[Row]:
         """Return each row that is new or changed since the last call, oldest first."""
