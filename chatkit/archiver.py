@@ -17,7 +17,12 @@ from typing import Any, Self
 import msgspec
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
+from kafka.errors import (
+    IllegalStateError,
+    KafkaError,
+    LogTruncationError,
+    OffsetOutOfRangeError,
+)
 from pymongo.errors import PyMongoError
 
 from chatkit.channels import Channels
@@ -29,7 +34,7 @@ from chatkit.settings import Settings
 from chatkit.store import MessageStore
 from chatkit.writer import BatchWriter, PartitionBatch
 
-__all__ = ["Archiver", "ArchiverStatus"]
+__all__ = ["Archiver", "ArchiverStatus", "archive_group"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +43,23 @@ QUEUED_BATCHES = 2
 TOPICS_SECONDS = 1.0
 """How often to look for new channels."""
 COMMIT_SECONDS = 0.5
+GROUP_SECONDS = 3.0
+"""How often to look whether the group has left partitions out."""
 LONGEST_BACKOFF = 5.0
+
+
+def archive_group(settings: Settings, archive_id: str) -> str:
+    """Return the consumer group that archives into a database: each database has its own."""
+    return f"{settings.system_prefix.rstrip('.-_')}-archive-{archive_id}"
+
+
+def _unless_revoked() -> contextlib.AbstractContextManager[None]:
+    """Let pass what kafka-python raises for a partition that a rebalance has just taken away."""
+    return contextlib.suppress(ValueError, KeyError, IllegalStateError)
+
+
+class _LeftOut(ServiceError):
+    """The group's leader assigned some partitions to nobody."""
 
 
 class ArchiverStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +92,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         self._archiver._gain(assigned)
+        self._archiver._joined.set()
 
     def on_partitions_lost(self, lost: Any) -> None:
         self._archiver._lose(lost)
@@ -98,16 +120,22 @@ class Archiver:
         self._channels = Channels(self._settings)
         self._queue: queue.Queue[list[PartitionBatch] | None] = queue.Queue(QUEUED_BATCHES)
         self._stop = threading.Event()
+        self._joined = threading.Event()
         self._ready = threading.Event()
         self._lock = threading.Lock()
         self._status = ArchiverStatus()
+        self._problems: dict[str, str] = {}
         self._failure: Exception | None = None
         self._threads: list[threading.Thread] = []
         # Owned by the poll thread:
         self._consumer: KafkaConsumer | None = None
-        self._unplaced: set[TopicPartition] = set()
         self._topic_ids: dict[str, str] = {}
-        # Shared; each operation on them is atomic:
+        self._committed: dict[TopicPartition, int] = {}
+        # Shared, also with kafka-python's I/O thread, which calls the listener; each operation on
+        # them is atomic:
+        self._unplaced: dict[TopicPartition, None] = {}
+        self._group_id = ""
+        self._left_out = threading.Event()
         self._found_topics: dict[str, str] = {}
         self._replayed: set[TopicPartition] = set()
         self._written: dict[TopicPartition, int] = {}
@@ -145,9 +173,8 @@ class Archiver:
         seconds = max(self._settings.kafka_timeout, self._settings.mongo_timeout)
         seconds = seconds if timeout is None else timeout
         if seconds and not self._ready.wait(seconds):
-            failure = self._failure
             self.stop()
-            raise failure or BrokerUnavailableError(
+            raise self._failure or BrokerUnavailableError(
                 f"The archiver was not ready within {seconds:g} s: {self.status.problem}"
             )
         return self
@@ -187,26 +214,56 @@ class Archiver:
 
     def _fail(self, error: Exception) -> None:
         self._failure = error
-        self._tell(str(error))
+        source = "mongo" if isinstance(error, StoreUnavailableError | PyMongoError) else "kafka"
+        self._tell(source, str(error))
 
-    def _tell(self, problem: str) -> None:
+    def _tell(self, source: str, problem: str) -> None:
+        """Note what is wrong with Kafka or MongoDB; "" when nothing is any more."""
         with self._lock:
-            if problem != self._status.problem:
-                (logger.warning if problem else logger.info)("Archiver: %s", problem or "goes on")
-                self._status = msgspec.structs.replace(self._status, problem=problem)
+            if self._problems.get(source, "") == problem:
+                return
+            self._problems[source] = problem
+            both = ". ".join(filter(None, self._problems.values()))
+            self._status = msgspec.structs.replace(self._status, problem=both)
+        (logger.warning if problem else logger.info)("Archiver: %s", problem or "goes on")
 
     # The watch thread: which topics are there?
 
     def _watch_loop(self) -> None:
+        looked = time.monotonic()
+        suspicious: set[tuple[str, int]] = set()
         while not self._stop.is_set():
             try:
                 found = self._channels.topic_ids()
                 if self._settings.channels_topic not in found and not self._found_topics:
                     self._make_records_topic()
                 self._found_topics = found
+                self._tell("kafka", "")
+                if self._group_id and time.monotonic() - looked > GROUP_SECONDS:
+                    looked = time.monotonic()
+                    left_out = self._partitions_left_out()
+                    if left_out & suspicious:
+                        self._left_out.set()
+                    suspicious = left_out
             except BrokerUnavailableError as error:
                 self._fail(error)
             self._stop.wait(TOPICS_SECONDS)
+
+    def _partitions_left_out(self) -> set[tuple[str, int]]:
+        """Return what a settled group has assigned to nobody.
+
+        It happens when a leader of kafka-python's assigns before it knows of a new topic; nothing
+        would ever mend it.
+        """
+        group = self._channels.group(self._group_id)
+        if group.state != "Stable":
+            return set()
+        expected = {
+            (info.topic, partition)
+            for info in self._channels.find().values()
+            for partition in info.partitions
+        }
+        return expected - group.assigned
 
     def _make_records_topic(self) -> None:
         try:
@@ -222,22 +279,24 @@ class Archiver:
         delay = 0.1
         try:
             while not self._stop.is_set():
+                started = time.monotonic()
                 try:
                     self._poll_until_failure()
                 except (ServiceError, KafkaError) as error:
                     self._fail(error)
+                    lasted = time.monotonic() - started
+                    delay = 0.1 if lasted > 2 * LONGEST_BACKOFF else min(2 * delay, LONGEST_BACKOFF)
                     self._stop.wait(delay)
-                    delay = min(2 * delay, LONGEST_BACKOFF)
         finally:
             self._put(None)
 
     def _poll_until_failure(self) -> None:
-        archive_id = self._store.prepare()
+        self._group_id = archive_group(self._settings, self._store.prepare())
         self._consumer = consumer = make_client(
             KafkaConsumer,
             self._settings,
             timeout=min(2.0, self._settings.kafka_timeout),
-            group_id=f"{self._settings.system_prefix.rstrip('.')}-archive-{archive_id}",
+            group_id=self._group_id,
             enable_auto_commit=False,
             auto_offset_reset="none",
             allow_auto_create_topics=False,
@@ -252,6 +311,9 @@ class Archiver:
         committed = time.monotonic()
         try:
             while not self._stop.is_set():
+                if self._left_out.is_set():
+                    self._left_out.clear()
+                    raise _LeftOut("The group has left partitions out; joining it again")
                 self._follow_topics(consumer)
                 self._place(consumer)
                 self._poll_once(consumer)
@@ -284,20 +346,23 @@ class Archiver:
     def _gain(self, parts: Any) -> None:
         """Hold partitions until it is known from where to read them."""
         consumer = self._consumer
-        assert consumer is not None
+        if consumer is None:
+            return
         for part in parts:
-            consumer.seek(part, 0)
-            consumer.pause(part)
-            self._unplaced.add(part)
-        self._ready.set()
+            with _unless_revoked():
+                consumer.seek(part, 0)
+                consumer.pause(part)
+                self._unplaced[part] = None
 
     def _lose(self, parts: Any) -> None:
-        self._unplaced -= set(parts)
         for part in parts:
+            self._unplaced.pop(part, None)
             self._written.pop(part, None)
 
     def _place(self, consumer: KafkaConsumer) -> None:
         """Seek each new partition to where the archive ends, once MongoDB tells."""
+        if self._joined.is_set() and not self._unplaced:
+            self._ready.set()
         for part in list(self._unplaced):
             topic_id = self._topic_ids.get(part.topic)
             if topic_id is None:
@@ -305,14 +370,16 @@ class Archiver:
             try:
                 offset = self._store.positions(topic_id).get(part.partition)
             except StoreUnavailableError as error:
-                self._tell(str(error))
+                self._fail(error)
                 return
+            self._tell("mongo", "")
             if offset is None:
                 offset = consumer.beginning_offsets([part], timeout_ms=5000)[part]
-            consumer.seek(part, offset)
-            consumer.resume(part)
-            self._replayed.add(part)
-            self._unplaced.discard(part)
+            with _unless_revoked():
+                consumer.seek(part, offset)
+                self._replayed.add(part)
+                self._unplaced.pop(part, None)
+                consumer.resume(part)
 
     def _poll_once(self, consumer: KafkaConsumer) -> None:
         try:
@@ -351,16 +418,19 @@ class Archiver:
             except queue.Full:
                 if batches is None and not self._threads[1].is_alive():
                     return
-                if self._stop.is_set() and self._status.problem:
+                if self._stop.is_set() and self._problems.get("mongo"):
                     return  # not written: the next start reads it again
                 if consumer is not None and batches is not None:
-                    resumed = [part for part in consumer.assignment() if part not in paused]
-                    consumer.pause(*resumed)
-                    paused += resumed
+                    more = [part for part in consumer.assignment() if part not in paused]
+                    with _unless_revoked():
+                        consumer.pause(*more)
+                    paused += more
                     consumer.poll(timeout_ms=0)
         if consumer is not None and paused:
-            still = consumer.assignment() - self._unplaced
-            consumer.resume(*(part for part in paused if part in still))
+            for part in paused:
+                if part not in self._unplaced:
+                    with _unless_revoked():
+                        consumer.resume(part)
 
     def _skip_gap(self, consumer: KafkaConsumer, part: TopicPartition, offset: int) -> None:
         """Go on from the log's start, and leave a dead letter that says what was not archived."""
@@ -383,8 +453,9 @@ class Archiver:
             letters = self._store.database["dead_letters"]
             letters.replace_one({"_id": letter["_id"]}, letter, upsert=True)
         logger.warning("%s, partition %s: %s", part.topic, part.partition, gone.reason)
-        consumer.seek(part, start)
-        self._replayed.add(part)
+        with _unless_revoked():
+            consumer.seek(part, start)
+            self._replayed.add(part)
 
     def _commit(self, consumer: KafkaConsumer, *, wait: bool = False) -> None:
         """Tell Kafka how far we are: for lag displays, nothing reads it back."""
@@ -402,6 +473,7 @@ class Archiver:
             else:
                 consumer.commit_async(offsets)
         for part, committed in offsets.items():
+            self._committed[part] = committed.offset
             if self._written.get(part) == committed.offset:
                 self._written.pop(part, None)
 
@@ -409,11 +481,11 @@ class Archiver:
         parts = consumer.assignment()
         lag = 0
         for part in parts:
-            end, position = consumer.highwater(part), None
-            if part not in self._unplaced:
-                position = consumer.position(part, timeout_ms=0)
-            if end is not None and position is not None:
-                lag += max(0, end - position)
+            with _unless_revoked():
+                end = consumer.highwater(part)
+                written = self._written.get(part, self._committed.get(part))
+                if end is not None and written is not None:
+                    lag += max(0, end - written)
         with self._lock:
             self._status = msgspec.structs.replace(self._status, partitions=len(parts), lag=lag)
 
@@ -431,7 +503,8 @@ class Archiver:
             try:
                 written = self._writer.write(batches)
             except PyMongoError as error:
-                self._tell(f"MongoDB does not take messages ({type(error).__name__}: {error})")
+                problem = f"MongoDB takes no messages ({type(error).__name__}: {error})"
+                self._tell("mongo", problem)
                 for batch in batches:
                     batch.replayed = True  # part of it may be stored
                 if self._stop.wait(delay):
@@ -439,7 +512,7 @@ class Archiver:
                 delay = min(2 * delay, LONGEST_BACKOFF)
                 continue
             break
-        self._tell("")
+        self._tell("mongo", "")
         for batch in batches:
             part = TopicPartition(batch.topic, batch.partition)
             self._written[part] = batch.records[-1].offset + 1

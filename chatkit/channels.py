@@ -6,12 +6,12 @@ these records is the archiver's business, not this module's.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 from kafka import KafkaAdminClient, TopicPartition
@@ -28,15 +28,18 @@ from chatkit.errors import (
     BrokerUnavailableError,
     ChannelExistsError,
     ChannelNotFoundError,
+    InputError,
     ServiceError,
 )
 from chatkit.message import ChannelRecord
-from chatkit.producer import ChatProducer
+from chatkit.producer import ChatProducer, Receipt
 from chatkit.settings import Settings
 
-__all__ = ["ChannelInfo", "Channels", "PartitionOffsets"]
+__all__ = ["ChannelInfo", "Channels", "GroupInfo", "PartitionOffsets"]
 
 MAX_MESSAGE_BYTES = 6 * 1024 * 1024
+
+Answer = TypeVar("Answer")
 
 
 class ChannelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +64,17 @@ class PartitionOffsets(msgspec.Struct, frozen=True):
     """Offset of the first record that is still there."""
     end: int
     """Offset that the next record will get."""
+
+
+class GroupInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A consumer group as its coordinator knows it."""
+
+    state: str
+    """``Stable``, ``PreparingRebalance``, ``CompletingRebalance``, ``Empty`` or ``Dead``."""
+    members: int
+    """How many consumers are in it."""
+    assigned: frozenset[tuple[str, int]]
+    """Topic and partition of all that its members have been assigned."""
 
 
 class Channels:
@@ -92,22 +106,30 @@ class Channels:
             if admin is not None:
                 admin.close()
 
-    @contextlib.contextmanager
-    def _client(self) -> Iterator[KafkaAdminClient]:
+    def _ask(self, question: Callable[[KafkaAdminClient], Answer], *, again: bool = True) -> Answer:
+        """Return what Kafka answers; a question that is harmless is put again to another broker."""
         with self._lock:
             started = time.monotonic()
-            if self._admin is None:
-                self._admin = make_client(
-                    KafkaAdminClient,
-                    self._settings,
-                    request_timeout_ms=int(min(5.0, self._settings.kafka_timeout) * 1000),
-                )
-            try:
-                yield self._admin
-            except KafkaError as error:
-                # A client whose broker went away may cling to its address: make a new one.
-                self.close()
-                raise explain(self._settings, error, time.monotonic() - started) from error
+            while True:
+                left = self._settings.kafka_timeout - (time.monotonic() - started)
+                if self._admin is None:
+                    self._admin = make_client(
+                        KafkaAdminClient,
+                        self._settings,
+                        timeout=max(left, 0.1),
+                        # So that there is time for a second broker if the first one hangs.
+                        request_timeout_ms=int(min(5.0, self._settings.kafka_timeout / 2) * 1000),
+                    )
+                try:
+                    return question(self._admin)
+                except (KafkaError, RuntimeError) as error:
+                    # A client whose broker went away may cling to its address: make a new one.
+                    self.close()
+                    spent = time.monotonic() - started
+                    hopeless = isinstance(error, KafkaError) and not error.retriable
+                    if not again or hopeless or spent + 0.1 > self._settings.kafka_timeout:
+                        raise explain(self._settings, error, spent) from error
+                    time.sleep(0.1)
 
     def find(self) -> dict[str, ChannelInfo]:
         """Return each channel by name, sorted.
@@ -139,9 +161,27 @@ class Channels:
             or self._settings.channel_of(topic["name"]) is not None
         }
 
+    def group(self, group_id: str) -> GroupInfo:
+        """Return the state of a consumer group; one that nobody ever joined is ``Dead``.
+
+        Raises
+        ------
+        BrokerUnavailableError
+            No broker answered in time.
+        """
+        found = self._ask(lambda admin: admin.describe_groups([group_id])[group_id])
+        assigned = {
+            (topic["topic"], partition)
+            for member in found["members"]
+            for topic in (member["member_assignment"] or {}).get("assigned_partitions", ())
+            for partition in topic["partitions"]
+        }
+        return GroupInfo(
+            state=found["group_state"], members=len(found["members"]), assigned=frozenset(assigned)
+        )
+
     def _usable_topics(self) -> list[dict[str, Any]]:
-        with self._client() as admin:
-            topics: list[dict[str, Any]] = admin.describe_topics()
+        topics: list[dict[str, Any]] = self._ask(lambda admin: admin.describe_topics())
         usable = (topic for topic in topics if topic["error_code"] == 0 and topic["partitions"])
         return sorted(usable, key=lambda topic: str(topic["name"]))
 
@@ -158,8 +198,9 @@ class Channels:
             No broker answered in time.
         """
         topic_name = self._settings.topic_of(channel)
-        with self._client() as admin:
-            (topic,) = admin.describe_topics([topic_name])
+        (topic,) = self._ask(lambda admin: admin.describe_topics([topic_name]))
+        if topic["error_code"] == TopicAuthorizationFailedError.errno:
+            raise explain(self._settings, TopicAuthorizationFailedError(topic_name), 0.0)
         if topic["error_code"] != 0 or not topic["partitions"]:
             raise ChannelNotFoundError(
                 f"There is no channel {channel!r} on Kafka at {self._settings.bootstrap_servers}; "
@@ -187,9 +228,12 @@ class Channels:
             No broker answered in time.
         """
         parts = [TopicPartition(info.topic, partition) for partition in info.partitions]
-        with self._client() as admin:
-            starts = admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST))
-            ends = admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.LATEST))
+        starts, ends = self._ask(
+            lambda admin: (
+                admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST)),
+                admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.LATEST)),
+            )
+        )
         return {
             part.partition: PartitionOffsets(starts[part].offset, ends[part].offset)
             for part in parts
@@ -229,12 +273,16 @@ class Channels:
         ------
         ChannelNameError
             No channel can have this name.
+        InputError
+            There would be less than one partition.
         ChannelExistsError
             It exists, and ``exist_ok`` is false.
         BrokerUnavailableError
             No broker answered in time, or it does not let us create topics.
         """
         topic = self._settings.topic_of(channel)
+        if partitions < 1:
+            raise InputError(f"A channel has at least 1 partition, not {partitions}")
         if not self._create_topic(topic, partitions, {"retention.ms": "-1"}):
             if not exist_ok:
                 raise ChannelExistsError(f"Channel {channel!r} exists already")
@@ -260,8 +308,7 @@ class Channels:
             Kafka did not acknowledge it in time.
         """
         self.ensure_records_topic()
-        with ChatProducer(self._settings) as producer:
-            self._wait(producer.send(record))
+        self._wait(lambda producer: producer.send(record))
 
     def ensure_records_topic(self) -> None:
         """Make the compacted topic of channel records if it is not there."""
@@ -278,45 +325,49 @@ class Channels:
             No broker answered in time.
         """
         topic = self.describe(channel).topic
-        with self._client() as admin:
+
+        def delete(admin: KafkaAdminClient) -> bool:
             try:
                 admin.delete_topics([topic])
             except UnknownTopicOrPartitionError:  # somebody was quicker
-                return
-        self.ensure_records_topic()
-        with ChatProducer(self._settings) as producer:
-            self._wait(producer.forget_channel(channel))
+                return False
+            return True
 
-    def _wait(self, receipt: Any) -> None:
+        if not self._ask(delete, again=False):
+            return
+        self.ensure_records_topic()
+        self._wait(lambda producer: producer.forget_channel(channel))
+
+    def _wait(self, send: Callable[[ChatProducer], Future[Receipt]]) -> None:
+        producer = ChatProducer(self._settings)
         try:
-            receipt.result(self._settings.kafka_timeout)
+            send(producer).result(self._settings.kafka_timeout)
         except FutureTimeout as error:
             raise BrokerUnavailableError(
                 f"Kafka did not acknowledge the channel's record within "
                 f"{self._settings.kafka_timeout:g} s; the channel itself was changed"
             ) from error
+        finally:
+            producer.close(timeout=1.0)
 
     def _create_topic(self, topic: str, partitions: int, configs: Mapping[str, str]) -> bool:
         """Make a topic and wait until it can be used; False if it is there already."""
-        with self._client() as admin:
-            brokers = len(admin.describe_cluster()["brokers"])
-            replicas = min(3, brokers)
+        brokers = len(self._ask(lambda admin: admin.describe_cluster())["brokers"])
+        replicas = min(3, brokers)
+        config = {
+            "num_partitions": partitions,
+            "replication_factor": replicas,
+            "configs": {
+                "min.insync.replicas": str(2 if replicas == 3 else 1),
+                "message.timestamp.type": "LogAppendTime",
+                "max.message.bytes": str(MAX_MESSAGE_BYTES),
+                **configs,
+            },
+        }
+
+        def create(admin: KafkaAdminClient) -> bool:
             try:
-                admin.create_topics(
-                    {
-                        topic: {
-                            "num_partitions": partitions,
-                            "replication_factor": replicas,
-                            "configs": {
-                                "min.insync.replicas": str(2 if replicas == 3 else 1),
-                                "message.timestamp.type": "LogAppendTime",
-                                "max.message.bytes": str(MAX_MESSAGE_BYTES),
-                                **configs,
-                            },
-                        }
-                    },
-                    wait_for_metadata=True,
-                )
+                admin.create_topics({topic: config}, wait_for_metadata=True)
             except TopicAlreadyExistsError:
                 return False
             except TopicAuthorizationFailedError as error:
@@ -324,4 +375,6 @@ class Channels:
                     f"Kafka does not let us create topic {topic!r}: ask who runs it to create it, "
                     "or to allow it for your user"
                 ) from error
-        return True
+            return True
+
+        return self._ask(create, again=False)

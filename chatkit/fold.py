@@ -45,8 +45,9 @@ def fold(message: Message, events: Iterable[Received], moderators: Collection[st
     message : Message
         As it was sent.
     events : iterable of Received
-        All events whose target is the message, in any order; the same id twice counts once.
-        They apply in the order of (append time, id).
+        All events whose target is the message, in any order. They apply in the order of (append
+        time, id); of an id at several places in Kafka (a retry of what had arrived) the first
+        counts.
     moderators : collection of str
         Who may delete others' messages in this channel.
 
@@ -55,11 +56,13 @@ def fold(message: Message, events: Iterable[Received], moderators: Collection[st
     Folded
         The visible state.
     """
-    unique = {placed.item.id: placed for placed in events}
+    unique: dict[str, Received] = {}
+    for placed in sorted(events, key=lambda one: (one.appended_ms, one.item.id, one.place)):
+        unique.setdefault(placed.item.id, placed)
     body = message.body
     edited = deleted = pinned = None
     reactions: dict[str, dict[str, None]] = {}
-    for placed in sorted(unique.values(), key=lambda one: (one.appended_ms, one.item.id)):
+    for placed in unique.values():
         event, at = placed.item, placed.appended_ms
         match event:
             case Edit() if event.actor == message.author:

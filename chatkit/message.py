@@ -243,6 +243,11 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     """What it says."""
 
     @property
+    def place(self) -> tuple[int, int, int]:
+        """Append time, partition and offset: of an id that came twice, the least place counts."""
+        return self.appended_ms, self.partition, self.offset
+
+    @property
     def placed_ms(self) -> int:
         """What it is ordered by: append time, or the original time of something imported."""
         if self.item.source == "chat":
@@ -377,6 +382,11 @@ def _check_message(message: Message) -> None:
     _check_body(message.body)
 
 
+def _check_channel_record(record: ChannelRecord) -> None:
+    check_channel_name(record.channel)
+    _check_time("at", record.at_ms)
+
+
 def _check_event(event: Event) -> None:
     _check_name("actor", event.actor)
     _check_time("at", event.at_ms)
@@ -399,8 +409,12 @@ def encode(item: Message | Event | ChannelRecord) -> bytes:
     ------
     InvalidMessageError
         It breaks a rule of the wire format, or its text is no Unicode (a lone surrogate).
+    ChannelNameError
+        It is for a channel that can't be.
     """
-    if not isinstance(item, ChannelRecord):
+    if isinstance(item, ChannelRecord):
+        _check_channel_record(item)
+    else:
         check(item)
     try:
         return _encoder.encode(item)
@@ -411,9 +425,11 @@ def encode(item: Message | Event | ChannelRecord) -> bytes:
 
 
 def _refuse(value: bytes, error: Exception) -> InvalidMessageError:
+    if isinstance(error, RecursionError):
+        return InvalidMessageError("Nested too deeply to be a message or an event")
     try:
         head = _head_decoder.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return InvalidMessageError(f"Not a JSON object in UTF-8: {error}")
     if isinstance(head.v, int) and head.v > WIRE_VERSION:
         return InvalidMessageError(
@@ -458,7 +474,7 @@ def decode_channel_record(value: bytes) -> ChannelRecord:
     Raises
     ------
     InvalidMessageError
-        The value is no channel record of a version that we read.
+        The value is no channel record of a version that we read, or breaks a rule.
     """
     try:
         record = _channel_decoder.decode(value)
@@ -466,4 +482,8 @@ def decode_channel_record(value: bytes) -> ChannelRecord:
         raise _refuse(value, error) from error
     if record.v != WIRE_VERSION:
         raise _refuse(value, ValueError(f"version {record.v} is unknown"))
+    try:
+        _check_channel_record(record)
+    except ChannelNameError as error:
+        raise InvalidMessageError(str(error)) from error
     return record

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +22,10 @@ from pydantic_settings.exceptions import SettingsError as SourceError
 from chatkit.errors import SettingsError
 from chatkit.message import CHANNEL_NAME, check_channel_name
 
-__all__ = ["LocalState", "Settings", "read_local_state"]
+__all__ = ["LocalProcess", "LocalState", "Settings", "read_local_state"]
 
 STATE_FILE = "local.json"
+TOPIC_PREFIX = re.compile("[A-Za-z0-9._-]{1,169}")  # a topic has 249 characters, a channel 80
 
 
 class LocalProcess(msgspec.Struct, frozen=True):
@@ -59,7 +61,7 @@ def _is_alive(process: LocalProcess) -> bool:
             abs(found.create_time() - process.started) < 2
             and found.status() != psutil.STATUS_ZOMBIE
         )
-    except psutil.Error:
+    except (psutil.Error, ValueError):  # ValueError: a number that can't be a process's
         return False
 
 
@@ -81,7 +83,7 @@ def read_local_state(data_dir: Path) -> LocalState | None:
     """
     try:
         state = msgspec.json.decode((data_dir / STATE_FILE).read_bytes(), type=LocalState)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, ValueError, RecursionError, msgspec.DecodeError):
         return None
     return state if state.processes and all(map(_is_alive, state.processes.values())) else None
 
@@ -96,7 +98,10 @@ class _LocalStackSource(PydanticBaseSettingsSource):
         known = self.current_state
         if known.get("bootstrap_servers") or known.get("mongo_uri"):
             return {}
-        data_dir = Path(known.get("data_dir") or _default_data_dir()).expanduser()
+        try:
+            data_dir = Path(known.get("data_dir") or _default_data_dir()).expanduser()
+        except (TypeError, RuntimeError):  # the field's own check will say so
+            return {}
         state = read_local_state(data_dir)
         if state is None:
             return {}
@@ -173,11 +178,11 @@ class Settings(BaseSettings):
     database: str = "chatkit"
     """MongoDB database."""
 
-    kafka_timeout: float = Field(default=10.0, gt=0)
+    kafka_timeout: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     """Seconds to wait for Kafka to answer."""
-    mongo_timeout: float = Field(default=10.0, gt=0)
+    mongo_timeout: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     """Seconds to wait for MongoDB to answer."""
-    delivery_timeout: float = Field(default=120.0, gt=0)
+    delivery_timeout: float = Field(default=120.0, gt=0, allow_inf_nan=False)
     """Seconds in which a message must be acknowledged, else it counts as failed."""
 
     data_dir: Path = Field(default_factory=_default_data_dir)
@@ -204,6 +209,8 @@ class Settings(BaseSettings):
             raise SettingsError(_explain(error)) from None
         except SourceError as error:
             raise SettingsError(str(error)) from None
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"The file .env is not text in UTF-8: {error.reason}") from None
 
     @classmethod
     def settings_customise_sources(
@@ -222,7 +229,7 @@ class Settings(BaseSettings):
     def _check_servers(cls, value: str) -> str:
         for address in value.split(","):
             host, _, port = address.strip().rpartition(":")
-            if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            if not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
                 raise ValueError(f"{address.strip()!r} is not host:port")
         return value
 
@@ -247,10 +254,20 @@ class Settings(BaseSettings):
             raise ValueError('must be 1-63 bytes with none of /\\. "$*<>:|?')
         return value
 
+    @field_validator("topic_prefix", "system_prefix")
+    @classmethod
+    def _check_prefix(cls, value: str) -> str:
+        if not TOPIC_PREFIX.fullmatch(value):
+            raise ValueError("must be 1-169 letters a-z or A-Z, digits, '.', '_' and '-'")
+        return value
+
     @field_validator("data_dir", "cache_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError(f"{str(value)!r}: {error}") from error
 
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
@@ -261,10 +278,11 @@ class Settings(BaseSettings):
                 f"CHATKIT_SASL_USERNAME and CHATKIT_SASL_PASSWORD are needed with "
                 f"CHATKIT_SECURITY_PROTOCOL={self.security_protocol}"
             )
-        if self.system_prefix.startswith(self.topic_prefix):
+        if self.system_prefix.startswith(self.topic_prefix) or self.channel_of(self.channels_topic):
             raise ValueError(
-                "CHATKIT_SYSTEM_PREFIX must not begin with CHATKIT_TOPIC_PREFIX, "
-                "or its topics would be taken for channels"
+                f"With CHATKIT_SYSTEM_PREFIX={self.system_prefix} and CHATKIT_TOPIC_PREFIX="
+                f"{self.topic_prefix}, topic {self.channels_topic} would be taken for a channel; "
+                "let neither begin with the other"
             )
         return self
 

@@ -66,6 +66,7 @@ class Timeline:
         self.channel = channel
         self.moderators: Collection[str] = ()
         self._rows: dict[str, Row] = {}
+        self._places: dict[str, tuple[int, int, int]] = {}
         self._order: list[tuple[int, int, int, str]] = []
         self._events: dict[str, dict[str, Received]] = {}
         self._changed: dict[str, None] = {}
@@ -96,12 +97,17 @@ class Timeline:
         return sorted(rows, key=lambda row: row.order)
 
     def add(self, received: Received) -> None:
-        """Add a message or an event that is in Kafka."""
+        """Add a message or an event that is in Kafka.
+
+        Of an id that is there twice (a retry of what had arrived), the first in Kafka counts,
+        whichever is added first.
+        """
         item = received.item
         if isinstance(item, Message):
-            known = self._rows.get(item.id)
-            if known is not None and known.offset >= 0 and known.state == "sent":
+            place = self._places.get(item.id)
+            if place is not None and place <= received.place:
                 return
+            self._places[item.id] = received.place
             self._put(
                 Row(
                     id=item.id,
@@ -116,7 +122,8 @@ class Timeline:
             )
         elif item.target is not None:
             events = self._events.setdefault(item.target, {})
-            if item.id not in events:
+            known = events.get(item.id)
+            if known is None or received.place < known.place:
                 events[item.id] = received
                 self.refold([item.target])
 
@@ -174,7 +181,8 @@ class Timeline:
         placed_ms: int,
         reason: str,
     ) -> None:
-        row_id = f"{kind}/{partition}/{offset}"
+        # With a tab, which no message's id has.
+        row_id = f"{kind}\t{partition}\t{offset}"
         if row_id not in self._rows:
             self._put(
                 Row(

@@ -7,7 +7,7 @@ tries again); what never will is kept as a dead letter. It knows nothing of Kafk
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import bson
@@ -48,6 +48,7 @@ Target = tuple[str, str]
 """Channel and id of a message."""
 
 DUPLICATE_KEY = 11000
+PLACE = ("topic", "topic_id", "partition", "offset", "appended_at")
 DOCUMENT_LIMIT = 16 * 1024 * 1024
 DATA_ERROR_CODES = frozenset({2, 22, 121, 10334, 17419, 17420})
 """MongoDB's codes for a document that it will never take: bad value, not valid, too large."""
@@ -141,7 +142,7 @@ class BatchWriter:
         touched |= self._with_waiting_events(new_messages)
         # A message that came again may have been deleted before: its bytes must go again.
         touched |= {(one["channel"], one["_id"]) for one in messages if one["_id"] in attachments}
-        self.refold(touched)
+        self.refold(touched, again=len(new_events) < len(events))
 
         put_aside = self._put_aside(refused)
         self._advance(batches)
@@ -161,40 +162,58 @@ class BatchWriter:
         targets : iterable of (channel, message id)
             Messages; one that is not archived yet is left alone.
         again : bool, default False
-            Also with no more events than before: the moderators have changed.
+            Also with no more events than before: the moderators, or the place of an event, may
+            have changed.
         """
         by_channel: dict[str, list[str]] = defaultdict(list)
         for channel, message_id in targets:
             by_channel[channel].append(message_id)
         for channel, ids in by_channel.items():
-            where = {"channel": channel, "_id": {"$in": ids}}
-            found = {doc["_id"]: doc for doc in self._store.messages.find(where)}
-            if not found:
-                continue
-            events: dict[str, list[Received]] = defaultdict(list)
-            about = {"channel": channel, "target": {"$in": list(found)}}
-            for event in self._store.events.find(about):
-                events[event["target"]].append(received_event(event))
-            # Read after the events: either we see a new moderator, or who writes it sees our event.
-            moderators = self._moderators(channel)
-            updates: list[UpdateOne] = []
-            deleted: list[str] = []
-            for message_id, document in found.items():
-                message = received_message(document).item
-                assert isinstance(message, Message)
-                folded = fold(message, events[message_id], moderators)
-                older = {"$lte" if again else "$lt": folded.rev}
-                guard = {"_id": message_id, "channel": channel, "rev": older}
-                updates.append(UpdateOne(guard, fold_update(folded)))
-                if folded.deleted_ms is not None:
-                    deleted.append(message_id)
-            self._store.messages.bulk_write(updates, ordered=False)
-            if deleted:
-                self._forget_texts(channel, deleted)
+            facts = self._facts(channel, ids)
+            while True:
+                self._show(channel, ids, facts, again=again)
+                if not again:
+                    break  # who has more events wins, whoever writes last
+                # With as many events, another member may have written over us what it had read
+                # before us, or we over it: whoever writes last looks once more.
+                before, facts = facts, self._facts(channel, ids)
+                if facts == before:
+                    break
 
-    def _moderators(self, channel: str) -> Collection[str]:
+    def _facts(self, channel: str, ids: list[str]) -> tuple[dict[str, list[Received]], list[str]]:
+        """Return all events about some messages, and who moderates their channel now."""
+        events: dict[str, list[Received]] = defaultdict(list)
+        about = {"channel": channel, "target": {"$in": ids}}
+        for event in self._store.events.find(about).sort("_id"):
+            events[event["target"]].append(received_event(event))
+        # Read after the events: either we see a new moderator, or who writes it sees our event.
         found = self._store.database["channels"].find_one({"_id": channel}, {"moderators": 1})
-        return () if found is None else found["moderators"]
+        return events, [] if found is None else found["moderators"]
+
+    def _show(
+        self,
+        channel: str,
+        ids: list[str],
+        facts: tuple[dict[str, list[Received]], list[str]],
+        *,
+        again: bool,
+    ) -> None:
+        events, moderators = facts
+        updates: list[UpdateOne] = []
+        deleted: list[str] = []
+        for document in self._store.messages.find({"channel": channel, "_id": {"$in": ids}}):
+            message = received_message(document).item
+            assert isinstance(message, Message)
+            folded = fold(message, events.get(message.id, ()), moderators)
+            older = {"$lte" if again else "$lt": folded.rev}
+            guard = {"_id": message.id, "channel": channel, "rev": older}
+            updates.append(UpdateOne(guard, fold_update(folded)))
+            if folded.deleted_ms is not None:
+                deleted.append(message.id)
+        if updates:
+            self._store.messages.bulk_write(updates, ordered=False)
+        if deleted:
+            self._forget_texts(channel, deleted)
 
     def _forget_texts(self, channel: str, message_ids: list[str]) -> None:
         """Take the texts of deleted messages out of their edits, and their attachments away."""
@@ -264,7 +283,14 @@ class BatchWriter:
         if stored is None:
             return False
         if "type" in document:
-            return all(stored[name] == document[name] for name in ("type", "actor", "target"))
+            if any(stored[name] != document[name] for name in ("type", "actor", "target")):
+                return False
+            # Sent twice, it happened when it came first, whichever is archived first.
+            earlier = {"appended_at": {"$gt": document["appended_at"]}}
+            place = {name: document[name] for name in PLACE}
+            where = {"_id": document["_id"], "channel": document["channel"], **earlier}
+            collection.update_one(where, {"$set": place})
+            return True
         if stored["author"] != document["author"] or stored["source"] != document["source"]:
             return False
         return "deleted_at" in stored or stored.get("original", stored["body"]) == document["body"]
