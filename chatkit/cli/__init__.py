@@ -21,7 +21,9 @@ def main() -> None:
     try:
         app()
     except ChatkitError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False)
+        Console(stderr=True, soft_wrap=True).print(
+            str(error), style="red", markup=False, highlight=False
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

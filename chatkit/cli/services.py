@@ -1,0 +1,199 @@
+"""The commands up, down and status: local Kafka and MongoDB without Docker."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from chatkit.errors import SettingsError
+from chatkit.settings import LocalState, Settings, read_local_state
+
+__all__ = ["down", "status", "up"]
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Data folder. Default: the setting data_dir."),
+]
+
+
+def up(
+    data: DataOption = None,
+    brokers: Annotated[
+        int | None,
+        typer.Option(
+            help="Kafka brokers, 1 or 3. Default: what the folder was made with, else 1.",
+            metavar="1|3",
+            show_default=False,
+        ),
+    ] = None,
+    ephemeral: Annotated[
+        bool, typer.Option("--ephemeral", help="Keep nothing: a new folder, removed at the end.")
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when it is ready; it goes on running.")
+    ] = False,
+    fetch_only: Annotated[
+        bool, typer.Option("--fetch-only", help="Fetch what is needed and start nothing.")
+    ] = False,
+) -> None:
+    """Start Kafka and MongoDB on this machine, without Docker.
+
+    They run until Ctrl-C and listen on 127.0.0.1 only. Messages outlive a restart.
+    """
+    from chatkit.local import LocalStack, start_detached, supervise
+
+    if ephemeral and data is not None:
+        raise SettingsError("--ephemeral makes a folder of its own: leave --data out.")
+    settings = _settings(data)
+    if fetch_only:
+        _fetch(settings)
+        return
+    with _Progress() as progress:
+        if detach:
+            state = start_detached(
+                settings, brokers=brokers, ephemeral=ephemeral, progress=progress
+            )
+            progress.close()
+            _show(state, "Started.")
+            return
+        stack = LocalStack(settings, brokers=brokers, ephemeral=ephemeral, progress=progress)
+
+        def ready(state: LocalState) -> None:
+            progress.close()
+            _show(state, "Running.", stop="Ctrl-C")
+
+        supervise(stack, ready)
+    Console().print("Stopped.")
+
+
+def down(data: DataOption = None) -> None:
+    """Stop the local Kafka and MongoDB, and wait until they are gone."""
+    from chatkit.local import stop_running
+
+    data_dir = _settings(data).data_dir
+    console = Console()
+    with console.status("Stopping"):
+        ran = stop_running(data_dir)
+    kept = f"The data in {data_dir} are kept." if data_dir.exists() else "Its data are gone."
+    console.print(
+        f"Stopped. {kept}" if ran else f"Nothing runs in {data_dir}.",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+
+
+def status(
+    data: DataOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, for programs.")
+    ] = False,
+) -> None:
+    """Say whether the local Kafka and MongoDB run, and where; exit code 1 if they don't."""
+    data_dir = _settings(data).data_dir
+    state = read_local_state(data_dir)
+    if as_json:
+        facts: dict[str, Any] = {
+            "running": state is not None,
+            "bootstrap_servers": state and state.bootstrap_servers,
+            "mongo_uri": state and state.mongo_uri,
+            "database": state and state.database,
+            "data_dir": str(data_dir),
+            "processes": {name: each.pid for name, each in state.processes.items()}
+            if state
+            else {},
+        }
+        typer.echo(json.dumps(facts))
+    elif state is not None:
+        _show(state, "Running.")
+    else:
+        ended = data_dir / "logs" / "supervisor.log"
+        why = f" The last one ended unexpectedly: see {ended}." if ended.exists() else ""
+        Console().print(
+            f"Not running in {data_dir}.{why} Start it with `chatkit up`.",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
+    if state is None:
+        raise typer.Exit(1)
+
+
+def _settings(data: Path | None) -> Settings:
+    return Settings() if data is None else Settings(data_dir=data)
+
+
+def _fetch(settings: Settings) -> None:
+    from chatkit.local.jars import kafka_jars
+    from chatkit.local.java import find_java
+    from chatkit.local.mongod import find_mongod
+
+    with _Progress() as progress:
+        jars = kafka_jars(settings, progress)
+        facts = {
+            "Kafka": f"{len(jars)} jars in {settings.kafka_home or settings.cache_dir}",
+            "Java": str(find_java(settings)),
+            "mongod": str(find_mongod()),
+        }
+    _show_facts("Everything is here.", facts)
+
+
+def _show(state: LocalState, title: str, *, stop: str | None = None) -> None:
+    usual = Path(state.data_dir) == Settings().data_dir
+    folder = shlex.quote(state.data_dir)
+    facts = {
+        "Kafka": state.bootstrap_servers,
+        "MongoDB": f"{state.mongo_uri}  (database {state.database})",
+        "Data": state.data_dir,
+        "Processes": ", ".join(f"{name} {each.pid}" for name, each in state.processes.items()),
+        "Next": "chatkit lab" if usual else f"CHATKIT_DATA_DIR={folder} chatkit lab",
+        "Stop": stop or ("chatkit down" if usual else f"chatkit down --data {folder}"),
+    }
+    _show_facts(title, facts)
+
+
+def _show_facts(title: str, facts: dict[str, str]) -> None:
+    width = max(map(len, facts))
+    lines = [Text(title, style="bold green")]
+    lines += [
+        Text.assemble("  ", (f"{name:<{width}}", "cyan"), f"  {fact}")
+        for name, fact in facts.items()
+    ]
+    licences = "Licences: Apache Kafka, Apache-2.0; mongod, Server Side Public License (SSPL)."
+    lines.append(Text(f"  {licences}", style="dim"))
+    console = Console()
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)  # an address is to be copied whole
+
+
+class _Progress:
+    """One line that changes on a terminal; elsewhere a line of text for each step."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+        self._status = self._console.status("Starting") if self._console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, text: str) -> None:
+        if self._status is not None:
+            self._status.update(Text(text))
+        else:
+            self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Leave the terminal to others."""
+        if self._status is not None:
+            self._status.stop()
