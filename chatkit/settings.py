@@ -105,8 +105,11 @@ class _LocalStackSource(PydanticBaseSettingsSource):
         state = read_local_state(data_dir)
         if state is None:
             return {}
-        found = {"bootstrap_servers": state.bootstrap_servers, "mongo_uri": state.mongo_uri}
-        return found if known.get("database") else {**found, "database": state.database}
+        return {
+            "bootstrap_servers": state.bootstrap_servers,
+            "mongo_uri": state.mongo_uri,
+            "database": state.database,
+        }
 
 
 def _default_data_dir() -> Path:

@@ -1,0 +1,60 @@
+"""The command ``python -m benchmarks``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chatkit.local import LocalStack
+from chatkit.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+Quick = Annotated[bool, typer.Option("--quick", help="Less data and fewer rounds.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def _show(title: str, result: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result))
+        return
+    print(title)
+    for name, value in result.items():
+        if isinstance(value, dict):
+            for key, ratio in value.items():
+                print(f"  {name}: {key:<38} {ratio:>12,.2f}")
+        elif isinstance(value, float):
+            print(f"  {name:<46} {value:>12,.0f}")
+        else:
+            print(f"  {name:<46} {value:>12}")
+
+
+def _stack() -> LocalStack:
+    """Return a stack in a folder of its own, so that nobody's data is touched."""
+    folder = tempfile.mkdtemp(prefix="chatkit-bench-")
+    return LocalStack(Settings(data_dir=Path(folder)), ephemeral=True)
+
+
+@app.callback()
+def main() -> None:
+    """Measure chatkit beside the raw libraries, in one run, in turns."""
+
+
+@app.command()
+def archive(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Kafka to MongoDB, in records a second."""
+    from benchmarks import archive as bench
+
+    with _stack() as stack:
+        result = bench.run(
+            stack.settings, records=20_000 if quick else 100_000, rounds=1 if quick else 3
+        )
+    _show("Archiving: records a second, and ratios (median of rounds)", result, as_json)
+
+
+if __name__ == "__main__":
+    app()
