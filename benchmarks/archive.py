@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import statistics
+import subprocess
+import sys
 import time
 import uuid
 from typing import Any
@@ -12,7 +16,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from pymongo.errors import BulkWriteError
 
-from chatkit.archiver import BATCH_RECORDS, Archiver
+from chatkit.archiver import BATCH_RECORDS
 from chatkit.channels import Channels
 from chatkit.consumer import decode_record
 from chatkit.documents import message_document
@@ -22,10 +26,7 @@ from chatkit.settings import Settings
 from chatkit.store import MessageStore
 
 CHANNEL = "bench"
-WORDS = [
-    "".join(random.Random(n).choices("etaoinshrdlu", k=2 + n % 9))
-    for n in range(2000)
-]
+WORDS = ["".join(random.Random(n).choices("etaoinshrdlu", k=2 + n % 9)) for n in range(2000)]
 
 
 def fill(settings: Settings, records: int) -> None:
@@ -91,20 +92,61 @@ def insert_only(settings: Settings, raw: list[Any]) -> float:
     return len(documents) / seconds
 
 
-def ours(settings: Settings, records: int) -> float:
-    """Return records a second of the archiver, from its start until the last is safe."""
-    own = settings.replace(database=settings.database + "-ours")
-    with MessageStore(own) as store, Channels(own) as channels:
+def _position_reached(store: MessageStore, topic_id: str, records: int) -> int:
+    """Wait until the archive has read so far; return how far exactly."""
+    while (position := store.positions(topic_id).get(0, 0)) < records:
+        time.sleep(0.01)
+    return position
+
+
+def _archive(settings: Settings, records: int) -> float:
+    """Return records a second of ``chatkit archive``, from its first batch to its last."""
+    with MessageStore(settings) as store, Channels(settings) as channels:
         topic_id = channels.describe(CHANNEL).topic_id
-        archiver = Archiver(own).start()
+        command = [sys.executable, "-m", "chatkit", "archive"]
+        environment = {
+            **os.environ,
+            "CHATKIT_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+            "CHATKIT_MONGO_URI": settings.mongo_uri.get_secret_value(),
+            "CHATKIT_DATABASE": settings.database,
+        }
+        archiver = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        first = _position_reached(store, topic_id, 1)
         started = time.perf_counter()
-        while store.positions(topic_id).get(0, 0) < records:
-            time.sleep(0.01)
+        _position_reached(store, topic_id, records)
         seconds = time.perf_counter() - started
-        archiver.stop()
+        archiver.send_signal(signal.SIGINT)
+        archiver.wait(30)
         assert store.messages.estimated_document_count() == records
+    return (records - first) / seconds
+
+
+def ours(settings: Settings, records: int) -> tuple[float, float]:
+    """Return records a second of archiving, and of archiving the same again."""
+    own = settings.replace(database=settings.database + "-ours")
+    with MessageStore(own) as store:
+        fresh = _archive(own, records)
+        store.database["positions"].drop()
+        again = _archive(own, records)
         store.database.client.drop_database(own.database)
-    return records / seconds
+    return fresh, again
+
+
+def blind_replay(settings: Settings, raw: list[Any]) -> float:
+    """Return records a second of inserting what is there, and ignoring the errors."""
+    own = settings.replace(database=settings.database + "-blind")
+    sample = [decode_record(record, CHANNEL) for record in raw[:BATCH_RECORDS]]
+    documents = [message_document(one, "id", now_ms()) for one in sample]  # type: ignore[arg-type]
+    with MessageStore(own) as store:
+        store.prepare()
+        store.messages.insert_many(documents, ordered=False)
+        started = time.perf_counter()
+        try:
+            store.messages.insert_many(documents, ordered=False)
+        except BulkWriteError:
+            seconds = time.perf_counter() - started
+        store.database.client.drop_database(own.database)
+    return len(documents) / seconds
 
 
 def user_loop(settings: Settings, records: int) -> float:
@@ -131,46 +173,20 @@ def user_loop(settings: Settings, records: int) -> float:
     return done / seconds
 
 
-def replay(settings: Settings, raw: list[Any], records: int) -> tuple[float, float]:
-    """Return records a second of archiving again what is there, and of blind inserts of it."""
-    own = settings.replace(database=settings.database + "-replay")
-    with MessageStore(own) as store, Channels(own) as channels:
-        topic_id = channels.describe(CHANNEL).topic_id
-        with Archiver(own):
-            while store.positions(topic_id).get(0, 0) < records:
-                time.sleep(0.01)
-        store.database["positions"].drop()
-        archiver = Archiver(own).start()
-        started = time.perf_counter()
-        while store.positions(topic_id).get(0, 0) < records:
-            time.sleep(0.01)
-        again = records / (time.perf_counter() - started)
-        archiver.stop()
-        sample = [decode_record(record, CHANNEL) for record in raw[:BATCH_RECORDS]]
-        documents = [message_document(one, topic_id, now_ms()) for one in sample]  # type: ignore[arg-type]
-        started = time.perf_counter()
-        try:
-            store.messages.insert_many(documents, ordered=False)
-        except BulkWriteError:
-            blind = len(documents) / (time.perf_counter() - started)
-        store.database.client.drop_database(own.database)
-    return again, blind
-
-
 def run(settings: Settings, *, records: int, rounds: int) -> dict[str, Any]:
     """Measure each in turn, several rounds; return medians, and medians of each round's ratios."""
     fill(settings, records)
     figures: dict[str, list[float]] = {}
     for _round in range(rounds):
         polled, raw = poll_only(settings, records)
-        again, blind = replay(settings, raw, records)
+        archived, again = ours(settings, records)
         for name, value in {
             "poll_only": polled,
             "insert_only": insert_only(settings, raw),
-            "ours": ours(settings, records),
+            "ours": archived,
             "user_loop": user_loop(settings, records // 50),
             "replay": again,
-            "blind_replay": blind,
+            "blind_replay": blind_replay(settings, raw),
         }.items():
             figures.setdefault(name, []).append(value)
 

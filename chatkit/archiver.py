@@ -1,6 +1,6 @@
 """Archiver: every record of every channel, from Kafka into MongoDB, none lost and none doubled.
 
-One thread polls, one decodes and writes, and the positions live in MongoDB with the data. Any
+One thread polls and decodes, one writes, and the positions live in MongoDB with the data. Any
 number of archivers may run: they share the partitions as members of one group. It knows nothing of
 rooms or widgets.
 """
@@ -25,6 +25,7 @@ from kafka.errors import (
 )
 from pymongo.errors import PyMongoError
 
+from chatkit.batches import DecodedBatch, PartitionBatch, decode_batches
 from chatkit.channels import Channels
 from chatkit.connection import make_client
 from chatkit.documents import dead_letter_document
@@ -32,7 +33,7 @@ from chatkit.errors import BrokerUnavailableError, ServiceError, StoreUnavailabl
 from chatkit.message import Unreadable, now_ms
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
-from chatkit.writer import BatchWriter, PartitionBatch
+from chatkit.writer import BatchWriter
 
 __all__ = ["Archiver", "ArchiverStatus", "archive_group"]
 
@@ -118,7 +119,7 @@ class Archiver:
         self._store = MessageStore(self._settings)
         self._writer = BatchWriter(self._store)
         self._channels = Channels(self._settings)
-        self._queue: queue.Queue[list[PartitionBatch] | None] = queue.Queue(QUEUED_BATCHES)
+        self._queue: queue.Queue[DecodedBatch | None] = queue.Queue(QUEUED_BATCHES)
         self._stop = threading.Event()
         self._joined = threading.Event()
         self._ready = threading.Event()
@@ -145,6 +146,11 @@ class Archiver:
         """What it has done, and what hinders it."""
         with self._lock:
             return self._status
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was stopped, or has ended by itself because of a bug."""
+        return self._stop.is_set()
 
     def start(self, timeout: float | None = None) -> Self:
         """Start archiving, and wait until it does.
@@ -405,22 +411,23 @@ class Archiver:
             if part not in self._unplaced and part.topic in self._topic_ids
         ]
         if batches:
-            self._put(batches)
+            # Decoded here and not by the writer, so that it is done while MongoDB is busy.
+            self._put(decode_batches(batches))
 
-    def _put(self, batches: list[PartitionBatch] | None) -> None:
+    def _put(self, batch: DecodedBatch | None) -> None:
         """Queue for the writer; while it is busy, stay in the group without reading on."""
         consumer = self._consumer
         paused: list[TopicPartition] = []
         while True:
             try:
-                self._queue.put(batches, timeout=0.5)
+                self._queue.put(batch, timeout=0.5)
                 break
             except queue.Full:
-                if batches is None and not self._threads[1].is_alive():
+                if batch is None and not self._threads[1].is_alive():
                     return
                 if self._stop.is_set() and self._problems.get("mongo"):
                     return  # not written: the next start reads it again
-                if consumer is not None and batches is not None:
+                if consumer is not None and batch is not None:
                     more = [part for part in consumer.assignment() if part not in paused]
                     with _unless_revoked():
                         consumer.pause(*more)
@@ -492,30 +499,29 @@ class Archiver:
     # The write thread.
 
     def _write_loop(self) -> None:
-        while (batches := self._queue.get()) is not None:
-            if not self._write(batches):
+        while (batch := self._queue.get()) is not None:
+            if not self._write(batch):
                 return
 
-    def _write(self, batches: list[PartitionBatch]) -> bool:
+    def _write(self, batch: DecodedBatch) -> bool:
         """Write until it is written; False if told to stop before."""
         delay = 0.1
         while True:
             try:
-                written = self._writer.write(batches)
+                written = self._writer.write(batch)
             except PyMongoError as error:
                 problem = f"MongoDB takes no messages ({type(error).__name__}: {error})"
                 self._tell("mongo", problem)
-                for batch in batches:
-                    batch.replayed = True  # part of it may be stored
+                batch.look_first = True  # part of it may be stored
                 if self._stop.wait(delay):
                     return False
                 delay = min(2 * delay, LONGEST_BACKOFF)
                 continue
             break
         self._tell("mongo", "")
-        for batch in batches:
-            part = TopicPartition(batch.topic, batch.partition)
-            self._written[part] = batch.records[-1].offset + 1
+        for one in batch.parts:
+            part = TopicPartition(one.topic, one.partition)
+            self._written[part] = one.records[-1].offset + 1
             # Where nothing was stored already, nothing further on is: plain inserts are faster.
             (self._replayed.add if written.duplicates else self._replayed.discard)(part)
         with self._lock:

@@ -91,14 +91,14 @@ def message_document(received: Received, topic_id: str, archived_ms: int) -> Doc
     """Return the document of a message that was just read from Kafka."""
     message = received.item
     assert isinstance(message, Message)
+    body, attachment = message.body, message.attachment
     appended = DatetimeMS(received.appended_ms)
     sent = DatetimeMS(message.sent_ms)
-    attachment = message.attachment
     return {
         "_id": message.id,
         "channel": message.channel,
         "author": message.author,
-        "body": message.body,
+        "body": body,
         "sent_at": sent,
         "placed_at": appended if message.source == "chat" else sent,
         "archived_at": DatetimeMS(archived_ms),
@@ -106,8 +106,8 @@ def message_document(received: Received, topic_id: str, archived_ms: int) -> Doc
         "bot": message.bot,
         "source": message.source,
         "attachment": None if attachment is None else _attachment_summary(attachment),
-        "mentions": mentions(message.body),
-        "search": searchable(message.body),
+        "mentions": mentions(body),
+        "search": searchable(body),
         "topic": received.topic,
         "topic_id": topic_id,
         "partition": received.partition,

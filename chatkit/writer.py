@@ -1,4 +1,4 @@
-"""Batches of Kafka records -> MongoDB, so that writing one twice, or in any order, is harmless.
+"""Batches of documents -> MongoDB, so that writing one twice, or in any order, is harmless.
 
 The only code that writes messages. It raises pymongo's errors for what may work later (the archiver
 tries again); what never will is kept as a dead letter. It knows nothing of Kafka's clients.
@@ -18,13 +18,12 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from chatkit.consumer import decode_record, unreadable
+from chatkit.batches import DecodedBatch, PartitionBatch
+from chatkit.consumer import unreadable
 from chatkit.documents import (
     channel_document,
     dead_letter_document,
-    event_document,
     fold_update,
-    message_document,
     received_event,
     received_message,
     sha256,
@@ -35,13 +34,11 @@ from chatkit.message import (
     Attachment,
     Message,
     Received,
-    Unreadable,
     decode_channel_record,
-    now_ms,
 )
 from chatkit.store import MessageStore
 
-__all__ = ["BatchWriter", "PartitionBatch", "Written"]
+__all__ = ["BatchWriter", "Written"]
 
 Document = dict[str, Any]
 Target = tuple[str, str]
@@ -52,23 +49,6 @@ PLACE = ("topic", "topic_id", "partition", "offset", "appended_at")
 DOCUMENT_LIMIT = 16 * 1024 * 1024
 DATA_ERROR_CODES = frozenset({2, 22, 121, 10334, 17419, 17420})
 """MongoDB's codes for a document that it will never take: bad value, not valid, too large."""
-
-
-class PartitionBatch(msgspec.Struct):
-    """Records of one partition, in order, with nothing left out between them."""
-
-    topic_id: str
-    """Kafka's id of the topic."""
-    topic: str
-    """Its name."""
-    channel: str | None
-    """The channel that lives in it; None for the topic of channel records."""
-    partition: int
-    """Partition of the topic."""
-    records: Sequence[Any]
-    """As kafka-python gave them."""
-    replayed: bool = False
-    """Whether much of it may be archived already: look before inserting."""
 
 
 class Written(msgspec.Struct):
@@ -96,8 +76,8 @@ class BatchWriter:
     def __init__(self, store: MessageStore) -> None:
         self._store = store
 
-    def write(self, batches: Sequence[PartitionBatch]) -> Written:
-        """Write some partitions' records, then how far each is archived.
+    def write(self, batch: DecodedBatch) -> Written:
+        """Write some partitions' documents, then how far each partition is archived.
 
         Returns
         -------
@@ -109,43 +89,28 @@ class BatchWriter:
         pymongo.errors.PyMongoError
             MongoDB did not take it; the same call may be tried again, and again.
         """
-        archived_ms = now_ms()
-        messages: list[Document] = []
-        events: list[Document] = []
-        attachments: dict[str, Attachment] = {}
-        refused: list[Document] = []
-        for batch in batches:
-            if batch.channel is None:
-                refused += self._write_channel_records(batch, archived_ms)
-                continue
-            for record in batch.records:
-                item = decode_record(record, batch.channel)
-                if isinstance(item, Unreadable):
-                    refused.append(dead_letter_document(item, batch.topic_id, archived_ms))
-                elif isinstance(item.item, Message):
-                    messages.append(message_document(item, batch.topic_id, archived_ms))
-                    if item.item.attachment is not None:
-                        attachments[item.item.id] = item.item.attachment
-                else:
-                    events.append(event_document(item, batch.topic_id, archived_ms))
-
-        look_first = any(batch.replayed for batch in batches)
+        messages, events, attachments = batch.messages, batch.events, batch.attachments
+        refused = list(batch.refused)
+        for part in batch.parts:
+            if part.channel is None:
+                refused += self._write_channel_records(part, batch.archived_ms)
         # Before the messages: one that is stored must never lack its bytes.
         self._write_attachments(attachments)
-        new_messages, strange = self._insert(self._store.messages, messages, look_first)
-        new_events, strange_events = self._insert(self._store.events, events, look_first)
+        new_messages, strange = self._insert(self._store.messages, messages, batch.look_first)
+        new_events, strange_events = self._insert(self._store.events, events, batch.look_first)
         strange += strange_events
         if strange:
-            refused += self._refuse(strange, batches, archived_ms)
+            refused += self._refuse(strange, batch)
 
         touched = {(event["channel"], event["target"]) for event in events if event["target"]}
         touched |= self._with_waiting_events(new_messages)
         # A message that came again may have been deleted before: its bytes must go again.
-        touched |= {(one["channel"], one["_id"]) for one in messages if one["_id"] in attachments}
+        if attachments:
+            touched |= {(one["channel"], one["_id"]) for one in messages if one["attachment"]}
         self.refold(touched, again=len(new_events) < len(events))
 
         put_aside = self._put_aside(refused)
-        self._advance(batches)
+        self._advance(batch.parts)
         new = len(new_messages) + len(new_events)
         return Written(
             messages=len(new_messages),
@@ -359,15 +324,13 @@ class BatchWriter:
         self.refold({(channel, event["target"]) for event in deletes}, again=True)
 
     @staticmethod
-    def _refuse(
-        strange: list[Document], batches: Sequence[PartitionBatch], archived_ms: int
-    ) -> list[Document]:
+    def _refuse(strange: list[Document], batch: DecodedBatch) -> list[Document]:
         """Return dead letters for what MongoDB can't hold, or whose id is something else's."""
         places = {(one["topic_id"], one["partition"], one["offset"]): one for one in strange}
         refused = []
-        for batch in batches:
-            for raw in batch.records:
-                document = places.get((batch.topic_id, batch.partition, raw.offset))
+        for part in batch.parts:
+            for raw in part.records:
+                document = places.get((part.topic_id, part.partition, raw.offset))
                 if document is None:
                     continue
                 reason = (
@@ -376,7 +339,7 @@ class BatchWriter:
                     else "MongoDB can't hold it"
                 )
                 letter = unreadable(raw, reason)
-                refused.append(dead_letter_document(letter, batch.topic_id, archived_ms))
+                refused.append(dead_letter_document(letter, part.topic_id, batch.archived_ms))
         return refused
 
     def _put_aside(self, refused: list[Document]) -> int:
@@ -392,21 +355,21 @@ class BatchWriter:
             return len(refused) - len(failed)
         return len(refused)
 
-    def _advance(self, batches: Sequence[PartitionBatch]) -> None:
+    def _advance(self, parts: Sequence[PartitionBatch]) -> None:
         updates = [
             UpdateOne(
-                {"_id": f"{batch.topic_id}/{batch.partition}"},
+                {"_id": f"{part.topic_id}/{part.partition}"},
                 {
-                    "$max": {"next": batch.records[-1].offset + 1},
+                    "$max": {"next": part.records[-1].offset + 1},
                     "$set": {
-                        "topic_id": batch.topic_id,
-                        "topic": batch.topic,
-                        "partition": batch.partition,
+                        "topic_id": part.topic_id,
+                        "topic": part.topic,
+                        "partition": part.partition,
                     },
                 },
                 upsert=True,
             )
-            for batch in batches
+            for part in parts
         ]
         self._store.database["positions"].bulk_write(updates, ordered=False)
 
