@@ -7,10 +7,10 @@ reader sees every record. It knows nothing of MongoDB or widgets.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -18,9 +18,9 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
-from chatkit.connection import make_client
-from chatkit.errors import BrokerUnavailableError, InputError, SettingsError
-from chatkit.message import Received, Unreadable, decode
+from chatkit.connection import explain, make_client
+from chatkit.errors import BrokerUnavailableError, ChatkitError, InputError
+from chatkit.message import Received, Unreadable, check_channel_name, decode
 from chatkit.settings import Settings
 
 __all__ = ["ConsumerThread", "Gap", "decode_record", "read_range", "read_records", "unreadable"]
@@ -28,8 +28,10 @@ __all__ = ["ConsumerThread", "Gap", "decode_record", "read_range", "read_records
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
-NEW_PARTITIONS_SECONDS = 3.0
-"""How often to look for partitions that were added to a topic."""
+METADATA_SECONDS = 3.0
+"""How often to ask Kafka which partitions there are."""
+NEW_PARTITIONS_SECONDS = 1.0
+"""How often to look for partitions that were added, in what Kafka has told."""
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -107,7 +109,9 @@ def read_records(
         except LogTruncationError as error:
             # The log was cut below our position (unclean election): what follows is new.
             divergent = error.divergent_offsets
-            yield [_skip_gap(consumer, part, consumer.position(part, 1000)) for part in divergent]
+            yield [
+                _skip_gap(consumer, part, consumer.position(part, 1000) or 0) for part in divergent
+            ]
         else:
             yield [record for records in batches.values() for record in records]
 
@@ -128,7 +132,7 @@ def make_reader(settings: Settings, *, timeout: float | None = None) -> KafkaCon
         enable_auto_commit=False,
         auto_offset_reset="none",
         allow_auto_create_topics=False,
-        metadata_max_age_ms=3000,
+        metadata_max_age_ms=int(METADATA_SECONDS * 1000),
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=7 * 1024 * 1024,
         max_poll_records=2000,
@@ -136,40 +140,72 @@ def make_reader(settings: Settings, *, timeout: float | None = None) -> KafkaCon
 
 
 def read_range(
-    settings: Settings, channel: str, partition: int, first: int, end: int
-) -> list[Received | Unreadable | Gap]:
+    settings: Settings,
+    channel: str,
+    partition: int,
+    first: int,
+    end: int,
+    *,
+    stop: threading.Event | None = None,
+) -> list[Item]:
     """Return the records of a channel's partition from offset ``first`` up to, not with, ``end``.
+
+    Offsets that were compacted away are passed over; those below the log's start are a gap.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where Kafka is.
+    channel : str
+        Name of the channel.
+    partition : int
+        Partition of its topic.
+    first, end : int
+        The range of offsets; ``end`` at most what the log has.
+    stop : threading.Event, optional
+        Set from elsewhere to get what there is by then.
 
     Raises
     ------
     BrokerUnavailableError
-        Kafka did not give all of them within ``settings.kafka_timeout`` seconds of silence.
+        Kafka did not give all of them: nothing came for ``settings.kafka_timeout`` seconds.
     """
+    if first >= end:
+        return []
     part = TopicPartition(settings.topic_of(channel), partition)
-    found: list[Received | Unreadable | Gap] = []
+    found: list[Item] = []
     consumer = make_reader(settings)
     try:
         consumer.assign([part])
         consumer.seek(part, first)
-        quiet_since = time.monotonic()
-        for batch in read_records(consumer, threading.Event()):
+        position, changed = first, time.monotonic()
+        for batch in read_records(consumer, stop or threading.Event()):
             for record in batch:
                 if isinstance(record, Gap):
-                    found.append(record)
-                elif record.offset < end:
+                    last = min(record.last, end - 1)
+                    if record.first <= last:
+                        found.append(Gap(record.topic, record.partition, record.first, last))
+                elif first <= record.offset < end:
                     found.append(decode_record(record, channel))
+            before, position = position, consumer.position(part, timeout_ms=1000) or position
+            if position >= end:
+                break
             now = time.monotonic()
-            quiet_since = now if batch else quiet_since
-            position = consumer.position(part, timeout_ms=1000)
-            if position is not None and position >= end:
-                return found
-            if now - quiet_since > settings.kafka_timeout:
+            changed = now if position != before else changed
+            if now - changed > settings.kafka_timeout:
                 raise BrokerUnavailableError(
                     f"Kafka gave nothing of {part.topic} from offset {position} for "
                     f"{settings.kafka_timeout:g} s; it may be restarting: try again"
                 )
-        return found
+    except KafkaError as error:
+        raise explain(settings, error, settings.kafka_timeout) from error
     finally:
+        _close(consumer)
+    return found
+
+
+def _close(consumer: KafkaConsumer) -> None:
+    with contextlib.suppress(KafkaError):
         consumer.close(timeout_ms=1000)
 
 
@@ -177,13 +213,16 @@ class ConsumerThread:
     """Follows channels live, in a thread of its own.
 
     ``follow`` and ``unfollow`` may be called from any thread, before and after ``start``. Who makes
-    it stops it; a stopped one can't be started again.
+    it stops it; a stopped one can't be started again. A channel that is not there yet is read once
+    it is.
 
     Parameters
     ----------
     on_items : callable
         Called in the thread with a list of Received, Unreadable and Gap, in the order of each
-        partition. Must return soon: while it runs nothing is read.
+        partition. Must return soon: while it runs nothing is read. If it raises, that is told as a
+        problem, and the same records come again until it takes them: none is lost, and it must bear
+        to see some twice.
     settings : Settings, optional
         Where Kafka is. Default: ``Settings()``.
     on_problem : callable, optional
@@ -200,13 +239,17 @@ class ConsumerThread:
         self._settings = settings or Settings()
         self._on_items = on_items
         self._on_problem = on_problem or (lambda _problem: None)
-        self._orders: deque[tuple[str, str, Start | None]] = deque()
-        self._positions: dict[TopicPartition, int] = {}
-        self._channels: dict[str, str] = {}
+        self._lock = threading.Lock()
+        # The last order for each channel: what was wanted before it no longer matters.
+        self._orders: dict[str, Start | None] = {}
         self._stop = threading.Event()
         self._reading = threading.Event()
         self._problem = ""
         self._thread: threading.Thread | None = None
+        # Owned by the thread:
+        self._channels: dict[str, str] = {}
+        self._positions: dict[TopicPartition, int] = {}
+        self._refused = False
 
     def follow(self, channel: str, start: Start = "end") -> None:
         """Read a channel's topic from a place; the order is carried out within a poll.
@@ -224,11 +267,16 @@ class ConsumerThread:
         ChannelNameError
             No channel can have this name.
         """
-        self._orders.append((channel, self._settings.topic_of(channel), start))
+        self._order(channel, start if isinstance(start, str) else dict(start))
 
     def unfollow(self, channel: str) -> None:
-        """Read a channel's topic no longer."""
-        self._orders.append((channel, self._settings.topic_of(channel), None))
+        """Read a channel's topic no longer; what was read already may still be told."""
+        self._order(channel, None)
+
+    def _order(self, channel: str, start: Start | None) -> None:
+        check_channel_name(channel)
+        with self._lock:
+            self._orders[channel] = start
 
     def start(self, timeout: float | None = None) -> Self:
         """Start reading, and wait until it does.
@@ -236,28 +284,33 @@ class ConsumerThread:
         Parameters
         ----------
         timeout : float, optional
-            Seconds to wait; 0 returns at once, and the thread goes on trying. Default:
-            ``settings.kafka_timeout``.
+            Seconds to wait until all is read that was ordered before; 0 returns at once, and the
+            thread goes on trying. Default: ``settings.kafka_timeout``.
 
         Raises
         ------
         BrokerUnavailableError
-            No broker answered in time; the thread has ended.
+            No broker answered in time, or a channel is not there; the thread was told to end.
         RuntimeError
             It was stopped before.
         """
         if self._stop.is_set():
             raise RuntimeError("This ConsumerThread was stopped; make a new one")
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="chatkit-consumer", daemon=True)
-            self._thread.start()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="chatkit-consumer", daemon=True
+                )
+                self._thread.start()
         seconds = self._settings.kafka_timeout if timeout is None else timeout
         if seconds and not self._reading.wait(seconds):
             self.stop()
+            with self._lock:
+                waiting = ", ".join(sorted(self._orders))
             raise BrokerUnavailableError(
                 self._problem
-                or f"Kafka at {self._settings.bootstrap_servers} did not answer within "
-                f"{seconds:g} s: start one with 'chatkit up'"
+                or f"Kafka at {self._settings.bootstrap_servers} gave nothing of {waiting or 'it'} "
+                f"within {seconds:g} s: is the channel there ('chatkit channels list')?"
             )
         return self
 
@@ -286,95 +339,115 @@ class ConsumerThread:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            consumer = None
             try:
-                consumer = make_reader(self._settings, timeout=2.0)
-                self._resume(consumer)
-                self._read(consumer)
-            except (BrokerUnavailableError, SettingsError, KafkaError) as error:
+                consumer = make_reader(
+                    self._settings, timeout=min(2.0, self._settings.kafka_timeout)
+                )
+                try:
+                    self._read(consumer)
+                finally:
+                    _close(consumer)
+            except (ChatkitError, KafkaError) as error:
                 self._tell(str(error))
                 self._stop.wait(0.5)
             except Exception as error:
-                logger.exception("The consumer thread failed; it starts again")
-                self._tell(f"Reading failed: {type(error).__name__}: {error}")
+                problem = f"What was read could not be taken: {type(error).__name__}: {error}"
+                if problem != self._problem:
+                    logger.exception("The consumer thread failed; it tries the same again")
+                self._tell(problem)
                 self._stop.wait(1.0)
-            finally:
-                if consumer is not None:
-                    consumer.close(timeout_ms=1000)
 
     def _read(self, consumer: KafkaConsumer) -> None:
+        """Go on where the last consumer was, until something fails."""
+        self._assign(consumer, self._positions)
+        self._obey(consumer)
         looked = time.monotonic()
         for batch in read_records(consumer, self._stop):
-            self._tell("")
-            self._reading.set()
             items: list[Item] = []
+            ahead: dict[TopicPartition, int] = {}
             for record in batch:
+                part = TopicPartition(record.topic, record.partition)
                 if isinstance(record, Gap):
                     items.append(record)
-                    self._positions[TopicPartition(record.topic, record.partition)] = (
-                        record.last + 1
-                    )
-                elif record.topic in self._channels:
+                    ahead[part] = record.last + 1
+                elif part in self._positions:
                     items.append(decode_record(record, self._channels[record.topic]))
-                    self._positions[TopicPartition(record.topic, record.partition)] = (
-                        record.offset + 1
-                    )
+                    ahead[part] = record.offset + 1
             if items:
+                self._refused = True
                 self._on_items(items)
-            self._obey(consumer)
+                self._refused = False
+            self._positions.update(ahead)
+            if not self._refused:
+                self._tell("")
+            if self._obey(consumer):
+                self._reading.set()
             if time.monotonic() - looked > NEW_PARTITIONS_SECONDS:
                 looked = time.monotonic()
                 self._add_partitions(consumer)
 
     def _tell(self, problem: str) -> None:
-        if problem != self._problem:
-            self._problem = problem
+        if problem == self._problem:
+            return
+        self._problem = problem
+        try:
             self._on_problem(problem)
+        except Exception:
+            logger.exception("What was to be told of a problem failed itself")
 
-    def _resume(self, consumer: KafkaConsumer) -> None:
-        """Go on with a new consumer where the last one was."""
-        consumer.assign(list(self._positions))
-        for part, offset in self._positions.items():
-            consumer.seek(part, offset)
-        self._obey(consumer)
-
-    def _obey(self, consumer: KafkaConsumer) -> None:
-        changed = False
-        while self._orders:
-            channel, topic, start = self._orders[
-                0
-            ]  # taken off only once it is done: Kafka may fail us
+    def _obey(self, consumer: KafkaConsumer) -> bool:
+        """Carry out what was ordered; return whether nothing is left of it."""
+        with self._lock:
+            orders = dict(self._orders)
+        for channel, start in orders.items():
+            topic = self._settings.topic_of(channel)
             began = {} if start is None else self._start_positions(consumer, topic, start)
+            if began is None:
+                continue
+            with self._lock:
+                # Taken off only once Kafka has not failed us, and only if it still holds.
+                if self._orders[channel] is not start:
+                    continue
+                del self._orders[channel]
             self._positions = {p: at for p, at in self._positions.items() if p.topic != topic}
+            self._positions.update(began)
+            self._refused = False
             self._channels.pop(topic, None)
-            changed = True
             if start is not None:
                 self._channels[topic] = channel
-                self._positions.update(began)
-            self._orders.popleft()
-        if changed:
-            # Through nothing, since assign() keeps the position of what was assigned before.
-            consumer.unsubscribe()
-            consumer.assign(list(self._positions))
-            for part, offset in self._positions.items():
-                consumer.seek(part, offset)
+            self._assign(consumer, began)
+        with self._lock:
+            return not self._orders
+
+    def _assign(self, consumer: KafkaConsumer, new: Mapping[TopicPartition, int]) -> None:
+        """Read all partitions that there are; new ones from where they are to begin."""
+        consumer.assign(list(self._positions))
+        for part, offset in new.items():
+            consumer.seek(part, offset)
 
     def _start_positions(
         self, consumer: KafkaConsumer, topic: str, start: Start
-    ) -> dict[TopicPartition, int]:
-        parts = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic)]
+    ) -> dict[TopicPartition, int] | None:
+        """Return where to begin; None if it is not known yet which partitions there are."""
         if isinstance(start, Mapping):
-            missing = [part for part in parts if part.partition not in start]
-            known = {TopicPartition(topic, n): offset for n, offset in start.items()}
-            return {**known, **self._edges(consumer, missing, "beginning")}
-        return self._edges(consumer, parts, start)
+            return {TopicPartition(topic, n): offset for n, offset in start.items()}
+        parts = self._partitions(consumer, topic)
+        return self._edges(consumer, parts, start) if parts else None
+
+    @staticmethod
+    def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+        """Return the partitions of a topic, as far as the consumer has heard of it by now.
+
+        Its own ``partitions_for_topic`` waits for that, and for ever where no broker answers.
+        """
+        cluster = consumer._client.cluster
+        cluster.add_topic(topic)
+        return [TopicPartition(topic, n) for n in sorted(cluster.partitions_for_topic(topic) or ())]
 
     @staticmethod
     def _edges(
         consumer: KafkaConsumer, parts: list[TopicPartition], edge: str
     ) -> dict[TopicPartition, int]:
-        if not parts:
-            return {}
         look_up = consumer.beginning_offsets if edge == "beginning" else consumer.end_offsets
         return dict(look_up(parts, timeout_ms=5000))
 
@@ -383,12 +456,10 @@ class ConsumerThread:
         new = [
             part
             for topic in self._channels
-            for part in (TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic))
+            for part in self._partitions(consumer, topic)
             if part not in self._positions
         ]
         if new:
             added = self._edges(consumer, new, "beginning")
             self._positions.update(added)
-            consumer.assign(list(self._positions))
-            for part, offset in added.items():
-                consumer.seek(part, offset)
+            self._assign(consumer, added)

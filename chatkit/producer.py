@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import wait as wait_for
 from typing import Any, Self
 
 import msgspec
@@ -20,6 +21,7 @@ from kafka.errors import (
     AuthorizationError,
     KafkaError,
     KafkaTimeoutError,
+    MessageSizeTooLargeError,
     UnknownTopicOrPartitionError,
 )
 
@@ -32,6 +34,8 @@ __all__ = ["ChatProducer", "Receipt"]
 
 logger = logging.getLogger(__name__)
 
+CONNECT_WAIT = 2.0
+"""Seconds that one attempt to reach a broker may take."""
 METADATA_WAIT = 1.0
 """Seconds that one attempt may wait for the leader of a topic."""
 MISSING_TOPIC_PATIENCE = 3.0
@@ -85,9 +89,11 @@ class ChatProducer:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._give_up = float("inf")
-        self._unsettled: set[_Job] = set()
+        self._unsettled: dict[_Job, None] = {}
+        self._broken = threading.Event()
+        # Owned by the thread:
         self._producer: KafkaProducer | None = None
-        self._expired = threading.Event()
+        self._missing: set[str] = set()
 
     def open(self) -> Self:
         """Start the thread that talks to Kafka; returns at once, also with no broker."""
@@ -158,7 +164,7 @@ class ChatProducer:
         with self._lock:
             if self._closing.is_set():
                 raise RuntimeError("This ChatProducer is closed; make a new one")
-            self._unsettled.add(job)
+            self._unsettled[job] = None
             self._jobs.put(job)
         return job.receipt
 
@@ -175,15 +181,9 @@ class ChatProducer:
         bool
             Whether all were settled in time.
         """
-        deadline = time.monotonic() + timeout
         with self._lock:
-            waiting = list(self._unsettled)
-        for job in waiting:
-            try:
-                job.receipt.exception(max(0.0, deadline - time.monotonic()))
-            except TimeoutError:
-                return False
-        return True
+            waiting = [job.receipt for job in self._unsettled if not job.receipt.done()]
+        return not wait_for(waiting, timeout).not_done
 
     def close(self, timeout: float = 10.0) -> None:
         """Send what is queued, then end the thread; idempotent.
@@ -203,25 +203,24 @@ class ChatProducer:
                 self._jobs.put(None)
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout + 5)
+            thread.join(max(0.0, self._give_up - time.monotonic()) + 0.1)
+            # It may be waiting for a broker; it ends soon, but nobody has to wait for that.
+            self._fail_all()
 
-    # Everything below runs on the owner thread, but for _settle (kafka-python's I/O thread).
+    # Everything below runs on the owner thread, but for _settle and _settle_failed (kafka-python's
+    # I/O thread), _fail_all and _done.
 
     def _run(self) -> None:
-        try:
-            while (job := self._jobs.get()) is not None:
+        while (job := self._jobs.get()) is not None:
+            try:
                 self._deliver(job)
-            producer, self._producer = self._producer, None
-            if producer is not None:
-                self._retire(producer, max(0.0, self._give_up - time.monotonic()))
-        except Exception:
-            logger.exception("The producer thread failed; what was queued counts as failed")
-            self._closing.set()
-        finally:
-            with self._lock:
-                left = list(self._unsettled)
-            for job in left:
-                self._fail(job, "the producer was closed before an answer came")
+            except Exception as error:
+                logger.exception("Sending failed in a way that nobody thought of")
+                self._fail(job, f"{type(error).__name__}: {error}")
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            self._retire(producer, max(0.0, self._give_up - time.monotonic()))
+        self._fail_all()
 
     def _deliver(self, job: _Job) -> None:
         """Hand one job to a KafkaProducer, in order, trying until its deadline."""
@@ -229,38 +228,49 @@ class ChatProducer:
         problem = "no broker answered"
         while True:
             now = time.monotonic()
-            if now >= min(job.deadline, self._give_up):
+            left = min(job.deadline, self._give_up) - now
+            if left <= 0:
                 self._fail(job, problem)
                 return
             try:
-                producer = self._ready_producer()
+                if job.topic in self._missing:
+                    # Said once already: don't keep what is for other topics waiting again.
+                    if self._is_missing(job.topic):
+                        raise UnknownTopicOrPartitionError(job.topic)
+                    self._missing.discard(job.topic)
+                producer = self._ready_producer(left)
                 future = producer.send(job.topic, key=job.key, value=job.value)
             except KafkaTimeoutError as error:
                 problem = f"no broker answered: {error}"
                 if self._is_missing(job.topic):
-                    problem = f"topic {job.topic!r} does not exist: create the channel first"
                     missing_since = missing_since or now
                     if now - missing_since > MISSING_TOPIC_PATIENCE:
-                        self._fail(job, problem)
-                        return
+                        self._missing.add(job.topic)
+            except UnknownTopicOrPartitionError:
+                self._fail(job, f"topic {job.topic!r} does not exist: create the channel first")
+                return
             except BrokerUnavailableError as error:
                 problem = str(error)
-                time.sleep(0.1)
+                self._pause()
             except AuthorizationError as error:
                 self._fail(job, f"Kafka does not allow it: {error}")
                 return
             except KafkaError as error:
-                problem = str(error)
+                problem = f"{type(error).__name__}: {error}"
                 if not error.retriable:
                     self._fail(job, problem)
                     return
-                time.sleep(0.1)
+                self._pause()
             except (SettingsError, AssertionError, ValueError) as error:
                 self._fail(job, str(error))
                 return
             else:
                 future.add_callback(self._settle, job).add_errback(self._settle_failed, job)
                 return
+
+    def _pause(self) -> None:
+        """Wait a little before the next attempt, less when there is no time."""
+        time.sleep(max(0.0, min(0.1, self._give_up - time.monotonic())))
 
     def _is_missing(self, topic: str) -> bool:
         """Return whether the brokers say that there is no such topic; no answer is no."""
@@ -278,10 +288,10 @@ class ChatProducer:
         finally:
             admin.close()
 
-    def _ready_producer(self) -> KafkaProducer:
-        if self._expired.is_set():
-            # kafka-python never writes again after a batch has expired: make a new one.
-            self._expired.clear()
+    def _ready_producer(self, seconds: float) -> KafkaProducer:
+        """Return a KafkaProducer that works, made within some seconds if there is none."""
+        if self._broken.is_set():
+            self._broken.clear()
             stale, self._producer = self._producer, None
             if stale is not None:
                 threading.Thread(
@@ -297,13 +307,14 @@ class ChatProducer:
             self._producer = make_client(
                 KafkaProducer,
                 self._settings,
-                timeout=min(2.0, self._settings.kafka_timeout),
+                timeout=min(CONNECT_WAIT, self._settings.kafka_timeout, max(seconds, 0.1)),
                 **batching,
                 acks="all",
                 enable_idempotence=True,
                 allow_auto_create_topics=False,
                 delivery_timeout_ms=timeout_ms,
-                request_timeout_ms=min(30_000, timeout_ms),
+                # A broker that hangs is left for the next leader after this time.
+                request_timeout_ms=min(10_000, timeout_ms),
                 max_block_ms=int(METADATA_WAIT * 1000),
                 max_request_size=REQUEST_LIMIT,
             )
@@ -311,10 +322,14 @@ class ChatProducer:
 
     @staticmethod
     def _retire(producer: KafkaProducer, timeout: float) -> None:
-        with contextlib.suppress(KafkaError):
+        try:
             producer.close(timeout=timeout)
-        # A close that timed out would be tried, and printed, again when it is collected.
-        producer._closed = True
+        except KafkaError:
+            # kafka-python gives up flushing without ending its thread, which would go on sending.
+            producer._sender.force_close()
+        finally:
+            # Else it would try to close, and print, once more when it is collected.
+            producer._closed = True
 
     def _settle(self, job: _Job, metadata: Any) -> None:
         receipt = Receipt(metadata.topic, metadata.partition, metadata.offset, metadata.timestamp)
@@ -323,11 +338,13 @@ class ChatProducer:
         self._done(job)
 
     def _settle_failed(self, job: _Job, error: BaseException) -> None:
-        if isinstance(error, KafkaTimeoutError):
-            self._expired.set()
         if isinstance(error, UnknownTopicOrPartitionError):
             self._fail(job, f"topic {job.topic!r} does not exist (any more)")
         else:
+            if not isinstance(error, AuthorizationError | MessageSizeTooLargeError):
+                # A KafkaProducer never writes again after a batch has expired, and is in doubt
+                # after most else: the next message goes through a new one.
+                self._broken.set()
             self._fail(job, f"{type(error).__name__}: {error}")
 
     def _fail(self, job: _Job, problem: str) -> None:
@@ -340,6 +357,12 @@ class ChatProducer:
             job.receipt.set_exception(error)
         self._done(job)
 
+    def _fail_all(self) -> None:
+        with self._lock:
+            left = list(self._unsettled)
+        for job in left:
+            self._fail(job, "the producer was closed before an answer came")
+
     def _done(self, job: _Job) -> None:
         with self._lock:
-            self._unsettled.discard(job)
+            self._unsettled.pop(job, None)

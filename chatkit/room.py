@@ -11,14 +11,15 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 import msgspec
 
-from chatkit.channels import ChannelInfo, Channels
-from chatkit.consumer import ConsumerThread, Gap, read_range
+from chatkit.channels import ChannelInfo, Channels, PartitionOffsets
+from chatkit.consumer import ConsumerThread, Gap, Item, read_range
 from chatkit.documents import received_message
 from chatkit.errors import (
     ChannelNotFoundError,
@@ -58,6 +59,8 @@ PAGE = 200
 CLOSE_ENOUGH = 2000
 """Records that the archive may be behind for the room to read them all at once."""
 WATCH_SECONDS = 2.0
+QUICK_SECONDS = 3.0
+"""How long to wait for a server where people wait for an answer."""
 
 
 class RoomStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +83,7 @@ class RowsChanged(msgspec.Struct, frozen=True):
     channel: str
     """Name of the channel."""
     rows: tuple[Row, ...]
-    """The rows as they are now; their place may be another one."""
+    """The rows as they are now; their place may be another one. None: only has_older changed."""
 
 
 class ChannelReset(msgspec.Struct, frozen=True):
@@ -112,13 +115,33 @@ class _View:
 
     def __init__(self, channel: str) -> None:
         self.timeline = Timeline(channel)
+        # The topic that is followed; None as long as none is.
         self.info: ChannelInfo | None = None
+        self.has_archive = False
         # Rows before this key are left to load_older; None: all that there is, is here.
         self.floor: tuple[int, int, int, str] | None = None
         # Offsets that were passed over, as partition -> (first, end).
         self.holes: dict[int, tuple[int, int]] = {}
-        self.has_archive = False
+        # Offsets among which messages came that belong below the floor (an import).
+        self.sunk: dict[int, tuple[int, int]] = {}
         self.joined: Future[None] = Future()
+
+    @property
+    def has_older(self) -> bool:
+        """Whether load_older would find anything."""
+        return self.floor is not None or bool(self.holes)
+
+    def add_gap(self, partition: int, first: int, last: int) -> None:
+        """Show that records are gone: before what came after them, else behind all there is."""
+        after = [
+            row.placed_ms
+            for row in self.timeline.rows()
+            if row.partition == partition
+            and row.offset > last
+            and (row.message is None or row.message.source == "chat")
+        ]
+        at = min(after, default=self.timeline.newest_ms() or now_ms())
+        self.timeline.add_gap(partition, first, last, at)
 
 
 class ChatRoom:
@@ -148,19 +171,31 @@ class ChatRoom:
         self._status = RoomStatus()
         self._state = "new"
         self._closing = threading.Event()
-        # People wait for an answer: with no broker, show soon what the archive has.
-        quick = self._settings.replace(kafka_timeout=min(self._settings.kafka_timeout, 3.0))
-        self._channels = Channels(quick)
-        self._watched = Channels(quick)
-        self._store = MessageStore(self._settings)
+        # What is wrong with Kafka, by who found out.
+        self._troubles = {"watch": self._status.kafka, "reader": ""}
+        self._mending = False
+        # Made by this room, and perhaps not yet in what the watch thread asked for.
+        self._created: dict[str, ChannelInfo] = {}
+        # People wait for an answer: with a server away, show soon what the other has.
+        self._quick = self._settings.replace(
+            kafka_timeout=min(self._settings.kafka_timeout, QUICK_SECONDS),
+            mongo_timeout=min(self._settings.mongo_timeout, QUICK_SECONDS),
+        )
+        self._channels = Channels(self._quick)
+        self._watched = Channels(self._quick)
+        self._store = MessageStore(self._quick)
         self._producer = ChatProducer(self._settings)
         self._consumer = ConsumerThread(
-            self._take, self._settings, on_problem=lambda problem: self._set_status(kafka=problem)
+            self._take, self._settings, on_problem=lambda problem: self._note("reader", problem)
         )
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="chatkit-room")
         self._threads = [
             threading.Thread(target=work, name=f"chatkit-room-{name}", daemon=True)
-            for name, work in (("watch", self._watch), ("tell", self._tell_observers))
+            for name, work in (
+                ("kafka", self._watch_kafka),
+                ("mongo", self._watch_mongo),
+                ("tell", self._tell_observers),
+            )
         ]
 
     # Opening, closing, observing.
@@ -184,28 +219,37 @@ class ChatRoom:
                     thread.start()
         return self
 
-    def close(self, timeout: float = 10.0) -> None:
+    def close(self, timeout: float = 3.0) -> None:
         """Send what is queued, then end every thread and connection; idempotent.
+
+        What Kafka does not acknowledge in time is told as failed, with its text.
 
         Parameters
         ----------
-        timeout : float, default 10
-            Seconds to wait for what is still on its way to Kafka.
+        timeout : float, default 3
+            Seconds that it may take. A thread that waits for a server that hangs ends by itself,
+            soon after.
         """
         with self._lock:
             before, self._state = self._state, "closed"
         if before != "open":
+            if before == "new":
+                self._store.close()
             return
+        end = time.monotonic() + timeout
         self._closing.set()
-        self._producer.close(timeout if self.status.connected else min(timeout, 1.0))
-        self._consumer.stop()
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._consumer.stop(0)
+        # Whoever may be waiting for Kafka or MongoDB is the one to close the connection.
+        self._worker.submit(self._channels.close)
+        self._worker.shutdown(wait=False)
+        with self._lock:
+            away = self._troubles["watch"]
+        self._producer.close(min(timeout, 1.0) if away else max(0.0, timeout - 0.5))
+        self._consumer.stop(max(0.0, end - time.monotonic()))
         self._changes.put(None)
         for thread in self._threads:
             if thread is not threading.current_thread():
-                thread.join(5.0)
-        self._channels.close()
-        self._watched.close()
+                thread.join(max(0.0, end - time.monotonic()))
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -248,13 +292,21 @@ class ChatRoom:
                     logger.exception("An observer of the room failed")
 
     @contextlib.contextmanager
-    def _changing(self, channel: str) -> Iterator[_View | None]:
-        """Hold a channel's view while it changes, then tell which rows did, in order."""
+    def _changing(self, channel: str, only: _View | None = None) -> Iterator[_View | None]:
+        """Hold a channel's view while it changes, then tell which rows did, in order.
+
+        Gives None if the channel is not shown, or no longer by the view ``only``.
+        """
         with self._lock:
             view = self._views.get(channel)
+            if view is None or (only is not None and view is not only):
+                yield None
+                return
+            had_older = view.has_older
             yield view
-            if view is not None and (rows := view.timeline.take_changes()):
-                self._changes.put(RowsChanged(channel, tuple(rows)))
+            rows = view.timeline.take_changes()
+            if rows or view.has_older != had_older:
+                self._changes.put(RowsChanged(channel, tuple(map(_shown, rows))))
 
     @property
     def status(self) -> RoomStatus:
@@ -269,10 +321,28 @@ class ChatRoom:
                 self._status = status
                 self._changes.put(StatusChanged(status))
 
-    def _submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    def _note(self, source: str, problem: str) -> None:
+        """Note what one of those who talk to Kafka finds wrong with it; "" if nothing."""
+        with self._lock:
+            self._troubles[source] = problem
+            self._set_status(kafka=next(filter(None, self._troubles.values()), ""))
+
+    def _check_open(self) -> None:
         if self._state != "open":
-            raise RuntimeError(f"This ChatRoom is {self._state}; open() a new one first")
-        return self._worker.submit(work, *arguments)
+            advice = "open() it first" if self._state == "new" else "make a new one"
+            raise RuntimeError(f"This ChatRoom is {self._state}: {advice}")
+
+    def _submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Let the worker do something, after all that it was told before."""
+
+        def run() -> Any:
+            if self._closing.is_set():
+                raise RuntimeError("This ChatRoom was closed before it came to that")
+            return work(*arguments)
+
+        with self._lock:
+            self._check_open()
+            return self._worker.submit(run)
 
     # Channels.
 
@@ -291,8 +361,9 @@ class ChatRoom:
         """
 
         def create() -> None:
-            info = self._channels.create(channel, description=description, creator=self.user)
-            self._note_channels({**(self._known or {}), channel: info})
+            self._note_channel(
+                self._channels.create(channel, description=description, creator=self.user)
+            )
 
         return self._submit(create)
 
@@ -309,6 +380,7 @@ class ChatRoom:
         """
         check_channel_name(channel)
         with self._lock:
+            self._check_open()
             known = self._views.get(channel)
             if known is not None:
                 return known.joined
@@ -329,77 +401,120 @@ class ChatRoom:
     def leave(self, channel: str) -> None:
         """Show a channel no longer."""
         with self._lock:
-            self._views.pop(channel, None)
-        self._consumer.unfollow(channel)
+            if self._views.pop(channel, None) is not None:
+                self._consumer.unfollow(channel)
 
     def rows(self, channel: str) -> list[Row]:
         """Return the rows of a channel that are here, oldest first; none if it is not joined."""
         with self._lock:
             view = self._views.get(channel)
-            return [] if view is None else view.timeline.rows()
+            return [] if view is None else list(map(_shown, view.timeline.rows()))
 
     def has_older(self, channel: str) -> bool:
         """Return whether there is more before, or between, the rows that are here."""
         with self._lock:
             view = self._views.get(channel)
-            return view is not None and (view.floor is not None or bool(view.holes))
+            return view is not None and view.has_older
 
     def _enter(self, channel: str, view: _View) -> None:
-        """Show the newest page, and follow Kafka from exactly where it ends.
+        """Show the newest page, and follow Kafka from exactly where it ends; or what is missing.
 
         What is archived is known before the page is read, so that nothing falls between the two;
         what is in both is recognised by its id.
         """
+        info, offsets = view.info, {}
         kafka_problem: ServiceError | None = None
-        positions: dict[int, int] = {}
+        if info is None:
+            try:
+                info = self._channels.describe(channel)
+                offsets = self._channels.offsets(info)
+                self._note_channel(info)
+            except ServiceError as error:
+                info, kafka_problem = None, error
+        archived: dict[int, int] = {}
         try:
-            view.info = self._channels.describe(channel)
-        except ServiceError as error:
-            kafka_problem = error
-        try:
-            if view.info is not None:
-                positions = self._store.positions(view.info.topic_id)
-            self._add_page(channel, view)
+            # One who knows that MongoDB is away does not make people wait for it.
+            if self.status.mongo:
+                raise StoreUnavailableError(self.status.mongo)
+            if info is not None:
+                archived = self._store.positions(info.topic_id)
+            self._add_page(channel, view, before=None)
             view.has_archive = True
-            self._set_status(mongo="")
         except StoreUnavailableError as error:
             self._set_status(mongo=str(error))
+            archived, view.has_archive = {}, False
             if kafka_problem is not None:
                 raise kafka_problem from error
-        if view.info is not None:
-            self._follow(view, view.info, positions)
+        if info is not None:
+            self._follow(view, info, offsets, archived)
 
-    def _follow(self, view: _View, info: ChannelInfo, positions: dict[int, int]) -> None:
-        start: dict[int, int] = {}
-        for partition, log in self._channels.offsets(info).items():
-            archived = positions.get(partition)
-            if archived is not None and archived < log.start:
-                with self._changing(info.channel):
-                    at = view.timeline.newest_ms() or now_ms()
-                    view.timeline.add_gap(partition, archived, log.start - 1, at)
-            begin = min(max(archived or 0, log.start), log.end)
-            if begin < log.end - (CLOSE_ENOUGH if view.has_archive else PAGE):
-                recent = log.end - PAGE
-                view.holes[partition] = (begin, recent)
-                begin = recent
-            start[partition] = begin
-        self._consumer.follow(info.channel, start)
+    def _follow(
+        self,
+        view: _View,
+        info: ChannelInfo,
+        offsets: dict[int, PartitionOffsets],
+        archived: dict[int, int],
+    ) -> None:
+        """Follow a topic from where its archive ends, or pass over what that already has."""
+        with self._changing(info.channel, view) as current:
+            if current is None:
+                return
+            if view.info is not None:
+                for partition, (first, end) in list(view.holes.items()):
+                    self._set_hole(view, partition, max(first, archived.get(partition, 0)), end)
+                return
+            start: dict[int, int] = {}
+            for partition, log in offsets.items():
+                begin = archived.get(partition, log.start)
+                if begin < log.start:
+                    view.add_gap(partition, begin, log.start - 1)
+                begin = min(max(begin, log.start), log.end)
+                if begin < log.end - (CLOSE_ENOUGH if view.has_archive else PAGE):
+                    self._set_hole(view, partition, begin, log.end - PAGE)
+                    begin = log.end - PAGE
+                start[partition] = begin
+            view.info = info
+            self._consumer.follow(info.channel, start)
 
-    def _add_page(self, channel: str, view: _View) -> None:
-        """Add the newest archived messages that are not here yet."""
-        documents = self._store.page(channel, before=view.floor, limit=PAGE)
+    @staticmethod
+    def _set_hole(view: _View, partition: int, first: int, end: int) -> None:
+        if first < end:
+            view.holes[partition] = (first, end)
+        else:
+            view.holes.pop(partition, None)
+
+    def _add_page(self, channel: str, view: _View, before: tuple[int, int, int, str] | None) -> int:
+        """Add the newest archived messages before a key; return how many were not here yet."""
+        # Read before the page, so that what is archived meanwhile is not passed over.
+        sunk = dict(view.sunk)
+        archived = self._store.positions(view.info.topic_id) if sunk and view.info else {}
+        documents = self._store.page(channel, before=before, limit=PAGE)
         changed = [document["_id"] for document in documents if document["rev"]]
         events = self._store.events_of(channel, changed) if changed else []
         moderators = self._store.moderators(channel)
-        with self._changing(channel) as current:
-            if current is view:
-                view.timeline.moderators = moderators
-                for received in events + [received_message(document) for document in documents]:
-                    view.timeline.add(received)
-                view.floor = None
-                if len(documents) == PAGE:
-                    first = received_message(documents[0])
-                    view.floor = first.placed_ms, first.partition, first.offset, first.item.id
+        with self._changing(channel, view) as current:
+            if current is None:
+                return 0
+            size = len(view.timeline)
+            self._set_moderators(view, moderators)
+            for received in events + [received_message(document) for document in documents]:
+                view.timeline.add(received)
+            view.floor = None
+            if len(documents) == PAGE:
+                first = received_message(documents[0])
+                view.floor = first.placed_ms, first.partition, first.offset, first.item.id
+            # Old messages that came live, and that the archive did not have for this page yet.
+            for partition, (begin, end) in sunk.items():
+                if view.sunk.get(partition) == (begin, end):
+                    del view.sunk[partition]
+                self._set_hole(view, partition, max(begin, archived.get(partition, 0)), end)
+            return len(view.timeline) - size
+
+    @staticmethod
+    def _set_moderators(view: _View, moderators: Sequence[str]) -> None:
+        if tuple(view.timeline.moderators) != tuple(moderators):
+            view.timeline.moderators = moderators
+            view.timeline.refold()
 
     def load_older(self, channel: str) -> Future[int]:
         """Add older rows: first what was passed over in Kafka, then the page before.
@@ -411,31 +526,43 @@ class ChatRoom:
         """
 
         def load() -> int:
-            with self._lock:
-                view = self._views.get(channel)
-                holes = {} if view is None else dict(view.holes)
-            if view is None:
-                return 0
-            before = len(view.timeline)
-            for partition, (first, end) in holes.items():
-                begin = max(first, end - PAGE)
-                found = read_range(self._settings, channel, partition, begin, end)
-                with self._changing(channel):
-                    self._add_items(view, found)
-                    if begin > first:
-                        view.holes[partition] = (first, begin)
-                    else:
-                        view.holes.pop(partition, None)
-            if not holes and view.floor is not None:
-                self._add_page(channel, view)
-            return len(view.timeline) - before
+            added, records = 0, PAGE
+            while not added and not self._closing.is_set():
+                with self._lock:
+                    view = self._views.get(channel)
+                    if view is None or not view.has_older:
+                        break
+                    holes, floor = dict(view.holes), view.floor
+                if holes:
+                    added = self._fill(channel, view, holes, records)
+                    records *= 4  # nothing of interest there: take longer steps
+                else:
+                    added = self._add_page(channel, view, before=floor)
+            return added
 
         return self._submit(load)
 
+    def _fill(
+        self, channel: str, view: _View, holes: dict[int, tuple[int, int]], records: int
+    ) -> int:
+        """Add the last records of each hole; return how many rows that gave."""
+        added = 0
+        for partition, (first, end) in holes.items():
+            begin = max(first, end - records)
+            found = read_range(self._quick, channel, partition, begin, end, stop=self._closing)
+            with self._changing(channel, view) as current:
+                if current is None:
+                    break
+                size = len(view.timeline)
+                self._set_hole(view, partition, first, begin)
+                self._add_items(view, found)
+                added += len(view.timeline) - size
+        return added
+
     # What comes from Kafka, on the consumer's thread.
 
-    def _take(self, items: Sequence[Received | Unreadable | Gap]) -> None:
-        by_channel: dict[str, list[Received | Unreadable | Gap]] = {}
+    def _take(self, items: Sequence[Item]) -> None:
+        by_channel: dict[str, list[Item]] = {}
         for item in items:
             channel = self._settings.channel_of(item.topic)
             if channel is not None:
@@ -446,20 +573,23 @@ class ChatRoom:
                     self._add_items(view, some)
 
     @staticmethod
-    def _add_items(view: _View, items: Sequence[Received | Unreadable | Gap]) -> None:
+    def _add_items(view: _View, items: Sequence[Item]) -> None:
         for item in items:
-            if isinstance(item, Gap):
-                if item.last >= item.first:
-                    view.timeline.add_gap(item.partition, item.first, item.last, now_ms())
-            elif isinstance(item, Unreadable):
+            if isinstance(item, Unreadable):
                 view.timeline.add_unreadable(item)
-            elif isinstance(item.item, Message):
+            elif isinstance(item, Received) and isinstance(item.item, Message):
                 order = (item.placed_ms, item.partition, item.offset, item.item.id)
                 # An import's old messages belong between rows that are not here yet.
                 if view.floor is None or order > view.floor or item.item.id in view.timeline:
                     view.timeline.add(item)
-            else:
+                else:
+                    first, end = view.sunk.get(item.partition, (item.offset, item.offset))
+                    view.sunk[item.partition] = min(first, item.offset), max(end, item.offset + 1)
+            elif isinstance(item, Received):
                 view.timeline.add(item)
+        for gap in items:
+            if isinstance(gap, Gap) and gap.first <= gap.last:
+                view.add_gap(gap.partition, gap.first, gap.last)
 
     # Writing.
 
@@ -499,28 +629,37 @@ class ChatRoom:
             The room is not open.
         """
         check_channel_name(channel)
+        more: dict[str, Any] = {} if message_id is None else {"id": message_id}
         with self._lock:
-            if self._state != "open":
-                raise RuntimeError(f"This ChatRoom is {self._state}; open() a new one first")
+            self._check_open()
             if self._known is not None and channel not in self._known:
                 raise ChannelNotFoundError(
                     f"There is no channel {channel!r}; make it first with create_channel"
                 )
-        more: dict[str, Any] = {} if message_id is None else {"id": message_id}
-        message = Message.new(channel, self.user, body, reply_to=reply_to, **more)
-        self._send(message)
+            message = Message.new(channel, self.user, body, reply_to=reply_to, **more)
+            self._send(message)
         return message
 
     def retry(self, channel: str, message_id: str) -> None:
-        """Send a failed message once more, under its id, so that it can't be there twice."""
+        """Send a failed message once more, under its id, so that it can't be there twice.
+
+        Raises
+        ------
+        InvalidMessageError
+            There is no such message here, or it did not fail.
+        RuntimeError
+            The room is not open.
+        """
         with self._lock:
+            self._check_open()
             view = self._views.get(channel)
             row = None if view is None else view.timeline.get(message_id)
-        if row is None or row.message is None or row.state != "failed":
-            raise InvalidMessageError("Only a message that failed can be sent again")
-        self._send(row.message)
+            if row is None or row.message is None or row.state != "failed":
+                raise InvalidMessageError("Only a message that failed can be sent again")
+            self._send(row.message)
 
     def _send(self, message: Message) -> None:
+        """Queue a message and show its row; the caller holds the lock, so that both are one."""
         receipt = self._producer.send(message)
         with self._changing(message.channel) as view:
             if view is not None:
@@ -533,20 +672,24 @@ class ChatRoom:
         error = receipt.exception()
         with self._changing(message.channel) as view:
             if view is None:
+                if error is not None:
+                    logger.warning("A message to %s was not sent: %s", message.channel, error)
                 return
             if error is not None:
                 view.timeline.mark_failed(message.id, str(error))
                 return
             place = receipt.result()
-            view.timeline.add(
-                Received(
-                    topic=place.topic,
-                    partition=place.partition,
-                    offset=place.offset,
-                    appended_ms=place.appended_ms,
-                    item=message,
+            # Kafka does not tell the place of what it had from an earlier attempt: reading does.
+            if place.offset >= 0:
+                view.timeline.add(
+                    Received(
+                        topic=place.topic,
+                        partition=place.partition,
+                        offset=place.offset,
+                        appended_ms=place.appended_ms,
+                        item=message,
+                    )
                 )
-            )
 
     def edit(self, channel: str, message_id: str, body: str) -> Future[Receipt]:
         """Give an own message another text.
@@ -561,13 +704,14 @@ class ChatRoom:
         NotAllowedError
             Somebody else wrote it, or it was deleted.
         InvalidMessageError
-            The text is empty or too long, or there is no such message here.
+            The text is empty or too long, or there is no such message here, or it was not sent.
+        RuntimeError
+            The room is not open.
         """
-        row = self._own_row(channel, message_id)
-        assert row.message is not None
-        if row.message.author != self.user:
-            raise NotAllowedError(f"Only {row.message.author} can edit this message")
-        return self._act(row.message, Edit.new(channel, self.user, message_id, body=body))
+        message, _ = self._message(channel, message_id)
+        if message.author != self.user:
+            raise NotAllowedError(f"Only {message.author} can edit this message")
+        return self._act(message, Edit.new(channel, self.user, message_id, body=body))
 
     def delete(self, channel: str, message_id: str) -> Future[Receipt]:
         """Take an own message away for good, or as a moderator anybody's.
@@ -584,83 +728,132 @@ class ChatRoom:
         NotAllowedError
             It is another's, and this user does not moderate the channel.
         InvalidMessageError
-            There is no such message here.
+            There is no such message here, or it was not sent.
+        RuntimeError
+            The room is not open.
         """
-        row = self._own_row(channel, message_id)
-        assert row.message is not None
-        with self._lock:
-            moderators = self._views[channel].timeline.moderators
-        if row.message.author != self.user and self.user not in moderators:
+        message, moderators = self._message(channel, message_id)
+        if message.author != self.user and self.user not in moderators:
             raise NotAllowedError(
-                f"Only {row.message.author} or a moderator of {channel} can delete this message"
+                f"Only {message.author} or a moderator of {channel} can delete this message"
             )
-        return self._act(row.message, Delete.new(channel, self.user, message_id))
+        return self._act(message, Delete.new(channel, self.user, message_id))
 
-    def _own_row(self, channel: str, message_id: str) -> Row:
+    def _message(self, channel: str, message_id: str) -> tuple[Message, Collection[str]]:
+        """Return a message that something can be done to, and the channel's moderators."""
         with self._lock:
+            self._check_open()
             view = self._views.get(channel)
             row = None if view is None else view.timeline.get(message_id)
-        if row is None or row.message is None or row.folded is None:
+        if view is None or row is None or row.message is None or row.folded is None:
             raise InvalidMessageError(
                 f"There is no message {message_id!r} in this room's {channel}"
             )
+        if row.state == "failed":
+            raise InvalidMessageError("This message was not sent: try that again first")
         if row.folded.deleted_ms is not None:
             raise NotAllowedError("This message was deleted")
-        return row
+        return row.message, view.timeline.moderators
 
     def _act(self, message: Message, event: Event) -> Future[Receipt]:
         return self._producer.send(event, author=message.author)
 
     # Watching for new channels, other topics under old names, and better times.
 
-    def _watch(self) -> None:
+    def _watch_kafka(self) -> None:
         while not self._closing.is_set():
+            with self._lock:
+                created = set(self._created)
             try:
                 found = self._watched.find()
             except ServiceError as error:
-                self._set_status(kafka=str(error))
+                self._note("watch", str(error))
             else:
-                self._set_status(kafka="")
-                self._note_channels(found)
-                with contextlib.suppress(RuntimeError):  # closed meanwhile
-                    self._submit(self._mend, found)
+                self._note("watch", "")
+                with self._lock:
+                    for channel in created:
+                        self._created.pop(channel, None)
+                    self._note_channels({**found, **self._created})
+            self._ask_to_mend()
             self._closing.wait(WATCH_SECONDS)
+        self._watched.close()
 
-    def _note_channels(self, found: dict[str, ChannelInfo]) -> None:
-        with self._lock:
-            before, self._known = self._known, found
-            if before is None or before.keys() != found.keys():
-                self._changes.put(ChannelsChanged(tuple(sorted(found))))
-
-    def _mend(self, found: dict[str, ChannelInfo]) -> None:
-        """Bring views up to date that were opened in worse times, or whose topic was replaced."""
-        with self._lock:
-            views = dict(self._views)
-        if self.status.mongo:
-            with contextlib.suppress(StoreUnavailableError):
+    def _watch_mongo(self) -> None:
+        while not self._closing.is_set():
+            try:
                 self._store.ping()
                 self._set_status(mongo="")
+            except StoreUnavailableError as error:
+                self._set_status(mongo=str(error))
+            self._closing.wait(WATCH_SECONDS)
+
+    def _note_channel(self, info: ChannelInfo) -> None:
+        """Note a channel that is there, whatever an older list says."""
+        with self._lock:
+            self._created[info.channel] = info
+            if self._known is not None:
+                self._note_channels({**self._known, info.channel: info})
+
+    def _note_channels(self, found: dict[str, ChannelInfo]) -> None:
+        before, self._known = self._known, found
+        if before is None or before.keys() != found.keys():
+            self._changes.put(ChannelsChanged(tuple(sorted(found))))
+
+    def _ask_to_mend(self) -> None:
+        with self._lock:
+            if self._mending or self._state != "open":
+                return
+            self._mending = True
+            self._submit(self._mend)
+
+    def _mend(self) -> None:
+        """Bring views up to date that were opened in worse times, or whose topic was replaced."""
+        with self._lock:
+            self._mending = False
+            views, known = dict(self._views), self._known or {}
+            kafka_away = bool(self._troubles["watch"])
         for channel, view in views.items():
-            info = found.get(channel)
+            info = known.get(channel)
+            mongo_away = bool(self.status.mongo)
             try:
-                if info is not None and (view.info is None or view.info.topic_id != info.topic_id):
-                    self._enter(channel, view if view.info is None else self._reset(channel))
-                elif not view.has_archive and not self.status.mongo:
-                    self._add_page(channel, view)
-                    view.has_archive = True
+                if info is None or not view.joined.done():
+                    continue
+                if view.info is not None and view.info.topic_id != info.topic_id:
+                    self._enter(channel, self._reset(channel))
+                elif not (view.info or kafka_away) or not (view.has_archive or mongo_away):
+                    self._enter(channel, view)
+                elif not mongo_away:
+                    moderators = self._store.moderators(channel)
+                    with self._changing(channel, view) as current:
+                        if current is not None:
+                            self._set_moderators(view, moderators)
             except (ServiceError, ChannelNotFoundError) as error:
                 logger.info("%s can't be shown in full yet: %s", channel, error)
 
     def _reset(self, channel: str) -> _View:
         """Begin a channel anew, keeping what is not sent yet."""
+        view = _View(channel)
+        view.joined.set_result(None)
         with self._lock:
-            unsent = [row for row in self.rows(channel) if row.state != "sent"]
-            view = self._views[channel] = _View(channel)
-            view.joined.set_result(None)
-            for row in unsent:
-                assert row.message is not None
-                view.timeline.add_pending(row.message)
-                if row.state == "failed":
-                    view.timeline.mark_failed(row.id, row.reason)
+            old = self._views.get(channel)
+            if old is None:  # it was left meanwhile
+                return view
+            unsent = [row for row in old.timeline.rows() if row.state != "sent"]
+            self._views[channel] = view
             self._changes.put(ChannelReset(channel))
+            with self._changing(channel):
+                for row in unsent:
+                    assert row.message is not None
+                    view.timeline.add_pending(row.message)
+                    if row.state == "failed":
+                        view.timeline.mark_failed(row.id, row.reason)
         return view
+
+
+def _shown(row: Row) -> Row:
+    """Return a row as it leaves the room: of a deleted message, no text and no file."""
+    if row.message is None or row.folded is None or row.folded.deleted_ms is None:
+        return row
+    return msgspec.structs.replace(
+        row, message=msgspec.structs.replace(row.message, body="", attachment=None)
+    )

@@ -255,6 +255,8 @@ class MessageStore:
         """
         with self.answering():
             self.events.delete_many({"channel": channel})
+            letters = {"topic": self._settings.topic_of(channel)}
+            self.database["dead_letters"].delete_many(letters)
             self.database["channels"].delete_one({"_id": channel})
             with_attachment = {"channel": channel, "attachment": {"$ne": None}}
             ids = [one["_id"] for one in self.messages.find(with_attachment, {"_id": 1})]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from chatkit.cli import services
+from chatkit.cli import archive, channels, doctor, importing, lab, services
 
 __all__ = ["app"]
 
@@ -12,9 +12,18 @@ app = typer.Typer(
     name="chatkit",
     help="Chat in JupyterLab over Apache Kafka, and explore the history with pandas.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 
-for command in (services.up, services.down, services.status):
+for command in (
+    lab.lab,
+    doctor.doctor,
+    services.up,
+    services.down,
+    services.status,
+    archive.archive,
+):
     app.command()(command)
+for group in (channels.app, importing.app):
+    app.add_typer(group)

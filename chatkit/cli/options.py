@@ -43,9 +43,8 @@ def settings_for(data: Path | None) -> Settings:
         raise LocalServiceError(
             f"No local stack runs in {data}. Start it with 'chatkit up --data {data}'"
         )
-    return Settings(
-        data_dir=data,
-        bootstrap_servers=state.bootstrap_servers,
-        mongo_uri=state.mongo_uri,
-        database=state.database,
+    settings = Settings(
+        data_dir=data, bootstrap_servers=state.bootstrap_servers, mongo_uri=state.mongo_uri
     )
+    chosen = "database" in settings.model_fields_set
+    return settings if chosen else settings.replace(database=state.database)

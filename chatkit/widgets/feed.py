@@ -1,0 +1,210 @@
+"""What a panel's pages have yet to hear, and the one thread that tells them.
+
+News is collected and sent in numbered batches: the first at once, then at most ten a second, since
+a Jupyter server drops what comes too fast. A page that missed a number asks for the whole state.
+It knows nothing of rooms or widgets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from chatkit.timeline import Row
+from chatkit.widgets.wire import Batch, Phase, Status, View, encode_batch, to_line
+
+__all__ = ["Feed"]
+
+INTERVAL = 0.1
+"""Seconds between two batches."""
+
+
+class _ChannelNews:
+    """What is new in one channel."""
+
+    def __init__(self, *, reset: bool = False) -> None:
+        self.reset = reset
+        self.rows: dict[str, Row] = {}
+
+
+class _News:
+    """What is new since the last batch."""
+
+    def __init__(self) -> None:
+        self.by_channel: dict[str, _ChannelNews] = {}
+        self.channels: list[str] | None = None
+        self.status: Status | None = None
+        self.select: str | None = None
+        self.problems: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.by_channel or self.problems) or any(
+            part is not None for part in (self.channels, self.status, self.select)
+        )
+
+
+class Feed:
+    """Collects news and sends it. Any thread may put; one thread of its own sends.
+
+    Parameters
+    ----------
+    send : callable
+        Takes content (a dict) and buffers (a list of bytes) to all pages.
+    describe : callable
+        Takes the name of a channel; returns its phase, and whether there are older rows.
+    snapshot : callable
+        Returns the whole state.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[dict[str, Any], list[bytes]], None],
+        describe: Callable[[str], tuple[Phase, bool]],
+        snapshot: Callable[[], Batch],
+    ) -> None:
+        self._send = send
+        self._describe = describe
+        self._snapshot = snapshot
+        self._changed = threading.Condition()
+        self._news = _News()
+        self._answers: list[dict[str, Any]] = []
+        self._hellos: dict[str, int] = {}
+        self._heard = False
+        self._number = 0
+        self._next_batch = 0.0
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def _adding(self) -> Iterator[_News]:
+        with self._changed:
+            yield self._news
+            if not self._heard:  # nobody listens, and the first page will ask for all there is
+                self._news = _News()
+            self._changed.notify()
+
+    def put_rows(self, channel: str, rows: Iterable[Row] = ()) -> None:
+        """Note rows that are new or changed; without rows, that the channel's phase is."""
+        with self._adding() as news:
+            one = news.by_channel.setdefault(channel, _ChannelNews())
+            one.rows.update((row.id, row) for row in rows)
+
+    def put_reset(self, channel: str) -> None:
+        """Note that all rows of a channel are to be forgotten."""
+        with self._adding() as news:
+            news.by_channel[channel] = _ChannelNews(reset=True)
+
+    def put_channels(self, channels: Iterable[str]) -> None:
+        """Note the names of all channels."""
+        with self._adding() as news:
+            news.channels = list(channels)
+
+    def put_status(self, status: Status) -> None:
+        """Note the state of the connection."""
+        with self._adding() as news:
+            news.status = status
+
+    def put_select(self, channel: str) -> None:
+        """Note that all pages should show a channel."""
+        with self._adding() as news:
+            news.select = channel
+
+    def put_problem(self, text: str) -> None:
+        """Note something that went wrong and has no better place to be shown."""
+        with self._adding() as news:
+            news.problems.append(text)
+
+    def put_answer(self, client: str, ref: int, error: str = "") -> None:
+        """Note the answer to a page's request; it goes out at once, after all news so far."""
+        with self._changed:
+            self._answers.append({"kind": "answer", "to": client, "ref": ref, "error": error})
+            self._changed.notify()
+
+    def put_hello(self, client: str, last: int) -> None:
+        """Note that a page has all up to a batch, and wants what comes after."""
+        with self._changed:
+            self._heard = True
+            self._hellos[client] = last
+            self._changed.notify()
+
+    def start(self) -> None:
+        """Start the thread that sends."""
+        self._thread = threading.Thread(target=self._run, name="chatkit-feed", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Stop the thread; what it has not sent is dropped.
+
+        Parameters
+        ----------
+        timeout : float, default 2.0
+            Seconds to wait for a batch that is being sent.
+        """
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def flush(self) -> None:
+        """Send all that there is: news, then answers, then states."""
+        with self._changed:
+            news, self._news = self._news, _News()
+            answers, self._answers = self._answers, []
+            hellos, self._hellos = self._hellos, {}
+        if news:
+            self._next_batch = time.monotonic() + INTERVAL
+            self._number += 1
+            self._send_batch(self._number, "", self._build(news))
+        for answer in answers:
+            self._send(answer, [])
+        for client, last in hellos.items():
+            batch = Batch() if last == self._number > 0 else self._snapshot()
+            self._send_batch(self._number, client, batch)
+
+    def _build(self, news: _News) -> Batch:
+        return Batch(
+            channels=news.channels,
+            status=news.status,
+            select=news.select,
+            problems=news.problems,
+            views=[self._build_view(channel, one) for channel, one in news.by_channel.items()],
+        )
+
+    def _build_view(self, channel: str, news: _ChannelNews) -> View:
+        phase, older = self._describe(channel)
+        return View(
+            channel=channel,
+            phase=phase,
+            reset=news.reset,
+            older=older,
+            rows=[to_line(row) for row in news.rows.values()],
+        )
+
+    def _send_batch(self, number: int, client: str, batch: Batch) -> None:
+        kind = "state" if client else "batch"
+        self._send({"kind": kind, "n": number, "to": client}, [encode_batch(batch)])
+
+    def _wait(self) -> bool:
+        """Return True once something is due, False once the feed is to stop."""
+        with self._changed:
+            while not self._stopping:
+                if self._answers or self._hellos:
+                    return True
+                rest = self._next_batch - time.monotonic() if self._news else None
+                if rest is not None and rest <= 0:
+                    return True
+                self._changed.wait(rest)
+            return False
+
+    def _run(self) -> None:
+        while self._wait():
+            try:
+                self.flush()
+            except Exception as error:
+                # The batch is lost and its number used: pages will ask for the whole state.
+                self.put_problem(f"The panel could not be brought up to date: {error!r}")
+                time.sleep(INTERVAL)
