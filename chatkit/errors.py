@@ -23,10 +23,7 @@ RuntimeError. This module knows nothing of Kafka, MongoDB or widgets.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from chatkit.message import Event, Message
+from typing import Any
 
 __all__ = [
     "BrokerUnavailableError",
@@ -103,7 +100,7 @@ class SendError(ServiceError):
         What was to be sent, whole, so that no text is lost.
     """
 
-    def __init__(self, text: str, item: Message | Event) -> None:
+    def __init__(self, text: str, item: Any) -> None:
         super().__init__(text)
         self.item = item
 

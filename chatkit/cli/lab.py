@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,10 +13,6 @@ if TYPE_CHECKING:
     from chatkit.lab import Lab
 
 __all__ = ["lab"]
-
-_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
 
 
 def lab(
@@ -55,6 +47,7 @@ def lab(
     JupyterLab on the chat notebook. One Ctrl-C ends all of that.
     """
     from chatkit.lab import Lab
+    from chatkit.local import until_asked_to_end
     from chatkit.services import find_services
 
     quiet_logs()
@@ -66,41 +59,13 @@ def lab(
             arguments=arguments or (),
             progress=steps,
         )
-        with _until_stopped(running):
+        with until_asked_to_end(running.stop):
             running.start()
             steps.close()
             _show(running)
             running.wait()
             say("JupyterLab was shut down.")
     say("Stopped.")
-
-
-@contextmanager
-def _until_stopped(running: Lab) -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and the terminal's end leave the block; then stop, undisturbed."""
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
-        for number in _SIGNALS:
-            if before[number] != signal.SIG_IGN or number == signal.SIGINT:
-                signal.signal(number, _interrupt)
-        yield
-    except KeyboardInterrupt:
-        pass
-    finally:
-        _ignore()
-        running.stop()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    _ignore()
-    raise KeyboardInterrupt
-
-
-def _ignore() -> None:
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _show(running: Lab) -> None:

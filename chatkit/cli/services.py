@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
+from chatkit.cli.output import Steps, console, facts, print_json, say
 from chatkit.errors import SettingsError
 from chatkit.settings import LocalState, Settings, read_local_state
 
@@ -54,7 +52,7 @@ def up(
     if fetch_only:
         _fetch(settings)
         return
-    with _Progress() as progress:
+    with Steps() as progress:
         if detach:
             state = start_detached(
                 settings, brokers=brokers, ephemeral=ephemeral, progress=progress
@@ -69,7 +67,7 @@ def up(
             _show(state, "Running.", stop="Ctrl-C")
 
         supervise(stack, ready)
-    Console().print("Stopped.")
+    say("Stopped.")
 
 
 def down(data: DataOption = None) -> None:
@@ -77,16 +75,10 @@ def down(data: DataOption = None) -> None:
     from chatkit.local import stop_running
 
     data_dir = _settings(data).data_dir
-    console = Console()
-    with console.status("Stopping"):
+    with console().status("Stopping"):
         ran = stop_running(data_dir)
     kept = f"The data in {data_dir} are kept." if data_dir.exists() else "Its data are gone."
-    console.print(
-        f"Stopped. {kept}" if ran else f"Nothing runs in {data_dir}.",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
-    )
+    say(f"Stopped. {kept}" if ran else f"Nothing runs in {data_dir}.")
 
 
 def status(
@@ -99,7 +91,7 @@ def status(
     data_dir = _settings(data).data_dir
     state = read_local_state(data_dir)
     if as_json:
-        facts: dict[str, Any] = {
+        found: dict[str, Any] = {
             "running": state is not None,
             "bootstrap_servers": state and state.bootstrap_servers,
             "mongo_uri": state and state.mongo_uri,
@@ -109,18 +101,13 @@ def status(
             if state
             else {},
         }
-        typer.echo(json.dumps(facts))
+        print_json(found)
     elif state is not None:
         _show(state, "Running.")
     else:
         ended = data_dir / "logs" / "supervisor.log"
         why = f" The last one ended unexpectedly: see {ended}." if ended.exists() else ""
-        Console().print(
-            f"Not running in {data_dir}.{why} Start it with `chatkit up`.",
-            soft_wrap=True,
-            markup=False,
-            highlight=False,
-        )
+        say(f"Not running in {data_dir}.{why} Start it with 'chatkit up'.")
     if state is None:
         raise typer.Exit(1)
 
@@ -134,20 +121,20 @@ def _fetch(settings: Settings) -> None:
     from chatkit.local.java import find_java
     from chatkit.local.mongod import find_mongod
 
-    with _Progress() as progress:
+    with Steps() as progress:
         jars = kafka_jars(settings, progress)
-        facts = {
+        pairs = {
             "Kafka": f"{len(jars)} jars in {settings.kafka_home or settings.cache_dir}",
             "Java": str(find_java(settings)),
             "mongod": str(find_mongod()),
         }
-    _show_facts("Everything is here.", facts)
+    _show_facts("Everything is here.", pairs)
 
 
 def _show(state: LocalState, title: str, *, stop: str | None = None) -> None:
     usual = Path(state.data_dir) == Settings().data_dir
     folder = shlex.quote(state.data_dir)
-    facts = {
+    pairs = {
         "Kafka": state.bootstrap_servers,
         "MongoDB": f"{state.mongo_uri}  (database {state.database})",
         "Data": state.data_dir,
@@ -155,45 +142,9 @@ def _show(state: LocalState, title: str, *, stop: str | None = None) -> None:
         "Next": "chatkit lab" if usual else f"CHATKIT_DATA_DIR={folder} chatkit lab",
         "Stop": stop or ("chatkit down" if usual else f"chatkit down --data {folder}"),
     }
-    _show_facts(title, facts)
+    _show_facts(title, pairs)
 
 
-def _show_facts(title: str, facts: dict[str, str]) -> None:
-    width = max(map(len, facts))
-    lines = [Text(title, style="bold green")]
-    lines += [
-        Text.assemble("  ", (f"{name:<{width}}", "cyan"), f"  {fact}")
-        for name, fact in facts.items()
-    ]
-    licences = "Licences: Apache Kafka, Apache-2.0; mongod, Server Side Public License (SSPL)."
-    lines.append(Text(f"  {licences}", style="dim"))
-    console = Console()
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)  # an address is to be copied whole
-
-
-class _Progress:
-    """One line that changes on a terminal; elsewhere a line of text for each step."""
-
-    def __init__(self) -> None:
-        self._console = Console()
-        self._status = self._console.status("Starting") if self._console.is_terminal else None
-
-    def __enter__(self) -> Self:
-        if self._status is not None:
-            self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __call__(self, text: str) -> None:
-        if self._status is not None:
-            self._status.update(Text(text))
-        else:
-            self._console.print(text, soft_wrap=True, markup=False, highlight=False)
-
-    def close(self) -> None:
-        """Leave the terminal to others."""
-        if self._status is not None:
-            self._status.stop()
+def _show_facts(title: str, pairs: dict[str, str]) -> None:
+    facts(title, pairs)
+    say("  Licences: Apache Kafka, Apache-2.0; mongod, Server Side Public License (SSPL).", "dim")

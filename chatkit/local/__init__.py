@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chatkit.local.background import start_detached, stop_running
-    from chatkit.local.foreground import supervise
+    from chatkit.local.foreground import supervise, until_asked_to_end
     from chatkit.local.jars import fetch_kafka
     from chatkit.local.server import LocalServer
     from chatkit.local.stack import LocalStack
@@ -22,6 +22,7 @@ __all__ = [
     "start_detached",
     "stop_running",
     "supervise",
+    "until_asked_to_end",
 ]
 
 _HOMES = {
@@ -31,6 +32,7 @@ _HOMES = {
     "start_detached": "background",
     "stop_running": "background",
     "supervise": "foreground",
+    "until_asked_to_end": "foreground",
 }
 
 

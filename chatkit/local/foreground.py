@@ -1,26 +1,50 @@
-"""A process that does nothing but keep one local stack."""
+"""A process that keeps servers running until it is asked to end."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from chatkit.local.stack import LocalStack
 from chatkit.settings import LocalState
 
-__all__ = ["supervise"]
+__all__ = ["supervise", "until_asked_to_end"]
 
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 
 
+@contextmanager
+def until_asked_to_end(stop: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and the terminal's end leave the block quietly; then stop, undisturbed.
+
+    SIGHUP does not count where it is ignored, as under nohup. Use it in the main thread.
+
+    Parameters
+    ----------
+    stop : callable
+        Called at the end of the block, however it ends; meanwhile the signals are ignored.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        for number in _SIGNALS:
+            if before[number] != signal.SIG_IGN or number == signal.SIGINT:
+                signal.signal(number, _interrupt)
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        _ignore()
+        stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def supervise(stack: LocalStack, ready: Callable[[LocalState], None]) -> None:
     """Start a stack, keep it until this process is asked to end, and stop it.
-
-    Ctrl-C, SIGTERM and the terminal's end (SIGHUP, unless ignored) count as being asked; after the
-    first they are ignored until the servers are gone. Call it from the main thread.
 
     Parameters
     ----------
@@ -34,21 +58,10 @@ def supervise(stack: LocalStack, ready: Callable[[LocalState], None]) -> None:
     LocalServiceError
         The stack could not be started, or a server died.
     """
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
-        for number in _SIGNALS:
-            if before[number] != signal.SIG_IGN or number == signal.SIGINT:
-                signal.signal(number, _interrupt)
+    with until_asked_to_end(stack.stop):
         stack.start()
         ready(stack.state)
         stack.wait()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        _ignore()
-        stack.stop()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
