@@ -159,7 +159,8 @@ class Archiver:
         ----------
         timeout : float, optional
             Seconds to wait; 0 returns at once, and it goes on trying. Default: the longer of
-            ``settings.kafka_timeout`` and ``settings.mongo_timeout``.
+            ``settings.kafka_timeout`` and ``settings.mongo_timeout``, and ``session_timeout``, for
+            which the group may wait for a member that was killed.
 
         Raises
         ------
@@ -177,6 +178,7 @@ class Archiver:
                 self._threads.append(thread)
                 thread.start()
         seconds = max(self._settings.kafka_timeout, self._settings.mongo_timeout)
+        seconds += self._session_ms / 1000
         seconds = seconds if timeout is None else timeout
         if seconds and not self._ready.wait(seconds):
             self.stop()

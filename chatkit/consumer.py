@@ -23,7 +23,15 @@ from chatkit.errors import BrokerUnavailableError, ChatkitError, InputError
 from chatkit.message import Received, Unreadable, check_channel_name, decode
 from chatkit.settings import Settings
 
-__all__ = ["ConsumerThread", "Gap", "decode_record", "read_range", "read_records", "unreadable"]
+__all__ = [
+    "ConsumerThread",
+    "Gap",
+    "decode_record",
+    "make_reader",
+    "read_range",
+    "read_records",
+    "unreadable",
+]
 
 logger = logging.getLogger(__name__)
 

@@ -467,7 +467,7 @@ def test_detached_it_runs_until_down(
         text, _ = process.communicate(timeout=60)
         return process.returncode, text
 
-    assert run("status") == (1, f"Not running in {tmp_path}. Start it with `chatkit up`.\n")
+    assert run("status") == (1, f"Not running in {tmp_path}. Start it with 'chatkit up'.\n")
     code, text = run("up", "--detach")
     assert code == 0
     assert "chatkit down" in text

@@ -224,8 +224,7 @@ def format_command(
         *_LOGGING,
         "kafka.tools.StorageTool",
         "format",
-        "--cluster-id",
-        cluster_id,
+        f"--cluster-id={cluster_id}",  # in one word, since an id may begin with a dash
         "--config",
         f"config/{node.name}.properties",
         "--ignore-formatted",
