@@ -56,5 +56,22 @@ def archive(quick: Quick = False, as_json: AsJson = False) -> None:
     _show("Archiving: records a second, and ratios (median of rounds)", result, as_json)
 
 
+@app.command()
+def latency(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Enter in one browser page to shown in another, in ms."""
+    from benchmarks import latency as bench
+
+    with _stack() as stack:
+        result = bench.run(stack.settings, messages=20 if quick else 50)
+    _show("Typed in one page, shown in another: ms, and ratios", result, as_json)
+
+
+@app.command(name="all")
+def everything(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Every benchmark, one after the other."""
+    archive(quick, as_json)
+    latency(quick, as_json)
+
+
 if __name__ == "__main__":
     app()

@@ -38,7 +38,7 @@ def explain(settings: Settings, error: Exception, seconds: float) -> BrokerUnava
         How long it took.
     """
     where = f"Kafka at {settings.bootstrap_servers}"
-    reason = f"{type(error).__name__}: {error}"
+    reason = f"{type(error).__name__}: {str(error).removeprefix(type(error).__name__ + ': ')}"
     if isinstance(error, SaslAuthenticationFailedError | AuthorizationError):
         return BrokerUnavailableError(
             f"{where} refused us ({reason}). Check CHATKIT_SASL_USERNAME, CHATKIT_SASL_PASSWORD "

@@ -239,18 +239,17 @@ class ChatRoom:
         end = time.monotonic() + timeout
         self._closing.set()
         self._consumer.stop(0)
-        # Whoever may be waiting for Kafka or MongoDB is the one to close the connection.
+        # Each connection is closed by a thread that uses it, and may be waiting for the server.
         self._worker.submit(self._channels.close)
         self._worker.shutdown(wait=False)
         with self._lock:
             away = self._troubles["watch"]
-        self._producer.close(min(timeout, 1.0) if away else max(0.0, timeout - 0.5))
-        self._consumer.stop(max(0.0, end - time.monotonic()))
+        self._producer.close(min(timeout, 1.0) if away else max(0.0, timeout - 1.0))
         self._changes.put(None)
+        self._consumer.stop(max(0.0, end - time.monotonic()))
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, end - time.monotonic()))
-        self._store.close()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -786,6 +785,7 @@ class ChatRoom:
             except StoreUnavailableError as error:
                 self._set_status(mongo=str(error))
             self._closing.wait(WATCH_SECONDS)
+        self._store.close()
 
     def _note_channel(self, info: ChannelInfo) -> None:
         """Note a channel that is there, whatever an older list says."""

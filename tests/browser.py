@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import nbformat
 import psutil
-from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Dialog, Locator, Page, Route, sync_playwright
 
 from tests.waiting import wait_until
 
@@ -174,15 +174,21 @@ class NotebookPage:
         self.page = page
         self._lab = lab
         self.errors: list[str] = []
-        """Uncaught exceptions of the page, and requests to other machines, which are refused."""
+        """Uncaught exceptions, dialogs, and requests to other machines, which are refused."""
         self._url = url
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("dialog", self._accept)
         page.route(lambda target: not target.startswith(url.split("lab/")[0]), self._refuse)
 
     @property
     def panel(self) -> PanelOnPage:
         """The first chat panel on the page."""
         return PanelOnPage(self.page, self.page.locator(".chatkit-panel").first)
+
+    def _accept(self, dialog: Dialog) -> None:
+        if dialog.type != "beforeunload":  # that is the browser's own, on leaving unsaved work
+            self.errors.append(f"{dialog.type}: {dialog.message}")
+        dialog.accept()
 
     def _refuse(self, route: Route) -> None:
         self.errors.append(f"asked for {route.request.url}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import statistics
 from collections.abc import Callable, Iterator
 
@@ -32,6 +33,7 @@ def setup_cell(settings: Settings) -> str:
     """Return a cell that tells the kernel which topics and database are this test's."""
     values = {
         "kafka_timeout": settings.kafka_timeout,
+        "mongo_timeout": settings.mongo_timeout,
         "delivery_timeout": settings.delivery_timeout,
         "bootstrap_servers": settings.bootstrap_servers,
         "mongo_uri": settings.mongo_uri.get_secret_value(),
@@ -46,10 +48,10 @@ def setup_cell(settings: Settings) -> str:
     )
 
 
-def run_panel(page: NotebookPage) -> None:
-    """Run the cell that makes the panel, and wait until it is connected."""
+def run_panel(page: NotebookPage, status: str = "Connected") -> None:
+    """Run the cell that makes the panel, and wait until it is connected, or what else it is."""
     page.run_cell(1)
-    page.panel.wait(lambda panel: panel.status.inner_text() == "Connected", 30)
+    page.panel.wait(lambda panel: panel.status.inner_text() == status, 30)
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def open_chat(
     pages: list[NotebookPage] = []
 
     def open_one(
-        user: str = "ana", channel: str = "general", *more: str, **changes: float
+        user: str = "ana", channel: str = "general", *more: str, **changes: float | str
     ) -> NotebookPage:
         name = f"chat{next(_numbers)}.ipynb"
         panel = f"panel = ChatPanel(settings=settings, user={user!r}, channel={channel!r})\npanel"
@@ -68,7 +70,7 @@ def open_chat(
         page = lab.open_notebook(name)
         pages.append(page)
         page.run_cell(0)
-        run_panel(page)
+        run_panel(page, "Not connected" if "bootstrap_servers" in changes else "Connected")
         return page
 
     yield open_one
@@ -226,7 +228,8 @@ def test_markup_in_texts_and_names_is_shown_and_does_nothing(
 ) -> None:
     page = open_chat()
     attacks = [
-        "<script>window.attacked = 1</script>",
+        "<script>window.attacked = 1; alert('script')</script>",
+        "<img src=y onerror=alert('image')>",
         "<img src=x onerror='window.attacked = 1'>",
         "<a href='javascript:window.attacked = 1'>link</a>",
         "<b data-commandlinker-command='notebook:delete-cell'>click</b>",
@@ -350,6 +353,40 @@ def test_a_message_that_failed_says_why_and_is_sent_again_once(
     panel.write("after")
     panel.wait_for("after", timeout=30)
     assert panel.row("into the void").count() == 1
+
+
+def test_without_mongodb_people_talk_and_the_panel_says_what_is_missing(
+    open_chat: Callable[..., NotebookPage], channels: Channels, local_stack: LocalStack
+) -> None:
+    channels.create("random")
+    panel = open_chat(mongo_timeout=1.0).panel
+    panel.wait(lambda panel: panel.root.get_by_role("option", name="random").count() == 1)
+    local_stack.mongod.pause()
+    try:
+        panel.select("random")
+        panel.root.get_by_text("Its history can’t be read now").wait_for(timeout=20_000)
+        assert panel.status.inner_text() == "Connected, no history"
+        assert "MongoDB" in panel.root.locator(".banner").first.inner_text()
+        panel.write("all the same")
+        panel.wait_for("all the same")
+    finally:
+        local_stack.mongod.resume()
+    panel.wait(lambda panel: panel.status.inner_text() == "Connected", 30)
+    assert panel.root.locator(".banner").first.is_hidden()
+    assert panel.row("all the same").count() == 1
+
+
+def test_where_no_broker_listens_the_panel_says_so_and_gives_texts_back_as_failed(
+    open_chat: Callable[..., NotebookPage],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    panel = open_chat(bootstrap_servers=address, kafka_timeout=1.0, delivery_timeout=2.0).panel
+    banner = panel.root.locator(".banner").first
+    assert address in banner.inner_text()
+    assert banner.get_attribute("data-colour") == "red"
+    panel.write("to nobody")
+    assert "Not sent." in panel.wait_for("to nobody", state="failed", timeout=30).inner_text()
 
 
 def test_edited_and_deleted_messages_are_marked(

@@ -12,7 +12,9 @@ export function createChannels(store) {
   const submit = make("button", { type: "submit", class: "primary", text: "Create" });
   const form = make("form", { class: "creating" }, name,
     make("div", { class: "buttons" }, submit, makeButton("Cancel", { class: "link" }, close)), wrong);
-  const plus = makeButton("+", { class: "plus", "aria-label": "Create a channel", title: "Create a channel" }, open);
+  const plus = makeButton("+", {
+    class: "plus", "aria-label": "Create a channel", title: "Create a channel",
+  }, open);
   const element = make("nav", { class: "side", "aria-label": "Channels" },
     make("div", { class: "title" }, make("span", { text: "Channels" }), plus), form, list);
   let drawn = ""; // what the list shows, as text

@@ -58,7 +58,8 @@ function keepKeys(event) {
 
 /** Draw one view of a store into an element; returns what ends it. */
 function renderPanel(store, el) {
-  const parts = [createChannels, createHeader, createTranscript, createComposer].map((create) => create(store));
+  const makers = [createChannels, createHeader, createTranscript, createComposer];
+  const parts = makers.map((create) => create(store));
   const [channels, ...talk] = parts;
   const root = make("div", { class: "panel" }, channels.element,
     make("div", { class: "talk" }, ...talk.map((part) => part.element)));

@@ -170,7 +170,7 @@ export function createTranscript(store) {
     pill.classList.toggle("fresh", count > 0);
     const { channel, loading, older, loadFailed, phase } = view;
     const now = JSON.stringify([
-      channel, loading, older, loadFailed, phase, !rows.length, store.ready, store.slow,
+      channel, loading, older, loadFailed, phase, !rows.length, store.ready, store.slow, hasHistory(),
     ]);
     if (now === around) return;
     around = now;
@@ -179,11 +179,17 @@ export function createTranscript(store) {
     empty.replaceChildren(...makeEmpty());
   }
 
+  /** Whether the archive answers; without it, what is not here may be there all the same. */
+  function hasHistory() {
+    return !store.status.mongo;
+  }
+
   /** Return what stands above the oldest row. */
   function makeTop() {
     if (view.loading) return [make("span", { text: "Loading older messages…" })];
     if (!view.older) {
-      return [make("span", { text: rows.length ? `The beginning of #${view.channel}` : "" })];
+      const start = hasHistory() ? `The beginning of #${view.channel}` : "Older messages can’t be read now";
+      return [make("span", { text: rows.length ? start : "" })];
     }
     const more = () => store.loadOlder(view.channel);
     const button = makeButton("Load older messages", { class: "link" }, more);
@@ -205,6 +211,7 @@ export function createTranscript(store) {
       return [...say(`#${channel} could not be opened`, phase.reason), again];
     }
     if (phase.name === "opening") return say("", `Opening #${channel}…`);
+    if (!hasHistory()) return say(`This is #${channel}`, "Its history can’t be read now.");
     return say(`This is #${channel}`, "No messages yet. Write the first one.");
   }
 
