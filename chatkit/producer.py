@@ -299,22 +299,20 @@ class ChatProducer:
                 ).start()
         if self._producer is None:
             timeout_ms = int(self._settings.delivery_timeout * 1000)
-            batching = (
-                {"linger_ms": 20, "batch_size": 128 * 1024, "compression_type": "lz4"}
-                if self._bulk
-                else {"linger_ms": 0}
-            )
+            linger_ms = 20 if self._bulk else 0
+            batching = {"batch_size": 128 * 1024, "compression_type": "lz4"} if self._bulk else {}
             self._producer = make_client(
                 KafkaProducer,
                 self._settings,
                 timeout=min(CONNECT_WAIT, self._settings.kafka_timeout, max(seconds, 0.1)),
                 **batching,
+                linger_ms=linger_ms,
                 acks="all",
                 enable_idempotence=True,
                 allow_auto_create_topics=False,
                 delivery_timeout_ms=timeout_ms,
                 # A broker that hangs is left for the next leader after this time.
-                request_timeout_ms=min(10_000, timeout_ms),
+                request_timeout_ms=min(10_000, timeout_ms - linger_ms),
                 max_block_ms=int(METADATA_WAIT * 1000),
                 max_request_size=REQUEST_LIMIT,
             )

@@ -1,4 +1,4 @@
-"""People in rooms while Kafka or MongoDB stops, dies and comes back, on a stack of its own."""
+"""Rooms while Kafka or MongoDB stops, dies and comes back, on stacks of their own."""
 
 from __future__ import annotations
 
@@ -10,134 +10,281 @@ from collections.abc import Callable, Iterator
 import pytest
 from kafka import KafkaAdminClient
 
+from chatkit.archiver import Archiver
 from chatkit.channels import Channels
+from chatkit.connection import make_client
+from chatkit.consumer import decode_record
 from chatkit.local import LocalServer, LocalStack
-from chatkit.message import Message
+from chatkit.message import Message, Received
 from chatkit.room import ChatRoom
 from chatkit.settings import Settings
-from tests.verification import read_everything
+from chatkit.timeline import Row
+from tests.rooms import assert_room_is_right
+from tests.verification import assert_archive_is_right, is_archived, read_everything
 from tests.waiting import wait_until
 
 AWAY = 20.0
+QUICK_SESSIONS = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
+
 _numbers = itertools.count(1)
+
+
+def hold_for(seconds: float) -> None:
+    """Let a fault last."""
+    threading.Event().wait(seconds)
+
+
+def names(stack: LocalStack) -> Settings:
+    """Return settings with topics and a database that no other test has."""
+    name = f"r{next(_numbers)}"
+    return stack.settings.replace(
+        topic_prefix=f"{name}.chat.", system_prefix=f"{name}.chatkit.", database=name
+    )
 
 
 @pytest.fixture(scope="module")
 def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that tests may break."""
+    """One broker and mongod, to break."""
     with LocalStack(Settings(data_dir=tmp_path_factory.mktemp("breakable"))) as stack:
         yield stack
 
 
-def _own_names(stack: LocalStack) -> Settings:
-    name = f"r{next(_numbers)}"
-    return stack.settings.replace(
-        topic_prefix=f"{name}.chat.",
-        system_prefix=f"{name}.chatkit.",
-        database=name,
-        kafka_timeout=3.0,
-        mongo_timeout=3.0,
-    )
+@pytest.fixture
+def settings(breakable: LocalStack) -> Settings:
+    return names(breakable)
 
 
-def _hold_for(seconds: float) -> None:
-    threading.Event().wait(seconds)
+class Talkers:
+    """People in rooms of their own who write all the time, whatever happens."""
 
-
-def _pause(server: LocalServer) -> None:
-    server.pause()
-    _hold_for(AWAY)
-    server.resume()
-
-
-def _kill(server: LocalServer) -> None:
-    server.kill()
-    _hold_for(2.0)
-    server.start()
-
-
-def _leader(stack: LocalStack, settings: Settings) -> LocalServer:
-    """Return the broker that leads the channel's partition."""
-    admin = KafkaAdminClient(**settings.kafka_config())
-    (topic,) = admin.describe_topics([settings.topic_of("general")])
-    admin.close()
-    return stack.brokers[topic["partitions"][0]["leader_id"] - 1]
-
-
-class Typist:
-    """Somebody who types into a room all the time."""
-
-    def __init__(self, room: ChatRoom) -> None:
-        self._room = room
+    def __init__(self, rooms: list[ChatRoom]) -> None:
+        self.rooms = rooms
+        self.typed: list[list[Message]] = [[] for _ in rooms]
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._type, name="chatkit-test-typist")
-        self.typed: list[Message] = []
+        self._threads = [
+            threading.Thread(target=self._talk, args=(room, typed))
+            for room, typed in zip(rooms, self.typed, strict=True)
+        ]
 
-    def __enter__(self) -> Typist:
-        self._thread.start()
+    def __enter__(self) -> Talkers:
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _type(self) -> None:
-        while not self._stop.wait(0.05):
-            self.typed.append(self._room.send("general", f"text {len(self.typed)}"))
+    def _talk(self, room: ChatRoom, typed: list[Message]) -> None:
+        for n in itertools.count():
+            if self._stop.wait(0.05):
+                return
+            typed.append(room.send("general", f"{room.user} {n}"))
+
+    def counts(self) -> list[int]:
+        return [len(typed) for typed in self.typed]
+
+    def all_see(self) -> bool:
+        """Return whether each room shows as sent what was typed a moment ago in every room."""
+        lasts = [typed[-1 - min(10, len(typed) // 2)].id for typed in self.typed]
+        return all(
+            {row.id for row in room.rows("general") if row.state == "sent"}.issuperset(lasts)
+            for room in self.rooms
+        )
+
+    def settled(self) -> bool:
+        return all(row.state != "pending" for room in self.rooms for row in room.rows("general"))
 
 
-def _talk_during(settings: Settings, fault: Callable[[], None]) -> None:
-    """Let two people talk during a fault, and check that nothing is lost, doubled or hidden."""
-    with Channels(settings) as channels:
-        channels.create("general")
-    ana, ben = ChatRoom(settings, user="ana"), ChatRoom(settings, user="ben")
-    with ana, ben:
-        for room in (ana, ben):
-            room.join("general").result(10)
-        with Typist(ana) as one, Typist(ben) as other:
-            wait_until(lambda: len(ben.rows("general")) > 20)
-            fault()
-            before = len(one.typed)
-            wait_until(lambda: len(one.typed) > before + 20)
-        typed = {message.id: message for message in one.typed + other.typed}
-        for room in (ana, ben):
-            wait_until(
-                lambda room=room: all(row.state != "pending" for row in room.rows("general")), 90
-            )
-        shown = {row.id: row for row in ana.rows("general") + ben.rows("general")}
-        failed = {row_id for row_id, row in shown.items() if row.state == "failed"}
-        assert not [shown[row_id].reason for row_id in failed]
-        # Each has seen what the other wrote, without being opened again.
-        for room in (ana, ben):
-            wait_until(
-                lambda room=room: {row.id for row in room.rows("general")} == typed.keys(), 20
-            )
-            assert all(row.message == typed[row.id] for row in room.rows("general"))
-            wait_until(lambda room=room: room.status.connected and not room.status.mongo, 20)
-    in_kafka = Counter(
-        record.value for record in read_everything(settings, "general") if record.value
+def in_kafka(settings: Settings) -> Counter[str]:
+    """Return how often each message is in Kafka, by its id."""
+    found = (decode_record(record, "general") for record in read_everything(settings, "general"))
+    return Counter(
+        one.item.id for one in found if isinstance(one, Received) and isinstance(one.item, Message)
     )
-    assert len(in_kafka) == len(typed)
-    assert set(in_kafka.values()) == {1}
 
 
-@pytest.mark.parametrize("fault", [_pause, _kill])
-def test_kafka_goes_away_and_nothing_is_lost_or_doubled(
-    fault: Callable[[LocalServer], None], breakable: LocalStack
+def own_rows(room: ChatRoom) -> dict[str, Row]:
+    return {
+        row.id: row
+        for row in room.rows("general")
+        if row.message is not None and row.message.author == room.user
+    }
+
+
+def assert_nothing_is_lost_or_doubled(talkers: Talkers, settings: Settings) -> None:
+    """Check each text that was typed: once in Kafka, or shown as failed, text and all."""
+    wait_until(talkers.settled, 30)
+    kept = in_kafka(settings)
+    assert set(kept.values()) == {1}
+    for room, typed in zip(talkers.rooms, talkers.typed, strict=True):
+        rows = own_rows(room)
+        assert len(rows) == len(typed)
+        for message in typed:
+            row = rows[message.id]
+            assert row.message == message
+            assert row.state == "failed" or kept[message.id] == 1
+        assert [one.body for one in typed if one.id in kept] == [
+            one.body for one in typed if rows[one.id].state == "sent"
+        ]
+
+
+@pytest.fixture
+def open_rooms() -> Iterator[Callable[..., list[ChatRoom]]]:
+    """Return a function that opens rooms in general, made if need be; closed after the test."""
+    made: list[ChatRoom] = []
+
+    def open_rooms(*many: Settings) -> list[ChatRoom]:
+        with Channels(many[0]) as channels:
+            channels.create("general", exist_ok=True)
+        rooms = [ChatRoom(one, user=f"user{n}").open() for n, one in enumerate(many)]
+        made.extend(rooms)
+        for room in rooms:
+            room.join("general").result(20)
+        return rooms
+
+    yield open_rooms
+    for room in made:
+        room.close()
+
+
+def pause(server: LocalServer, seconds: float) -> None:
+    server.pause()
+    hold_for(seconds)
+    server.resume()
+
+
+def kill(server: LocalServer, seconds: float) -> None:
+    server.kill()
+    hold_for(seconds)
+    server.start()
+
+
+@pytest.mark.parametrize(("fault", "seconds"), [(pause, AWAY), (kill, 3.0)], ids=["pause", "kill"])
+def test_what_is_typed_while_the_broker_is_away_is_kept_and_the_room_recovers(
+    fault: Callable[[LocalServer, float], None],
+    seconds: float,
+    breakable: LocalStack,
+    settings: Settings,
+    open_rooms: Callable[..., list[ChatRoom]],
 ) -> None:
-    _talk_during(_own_names(breakable), lambda: fault(breakable.kafka))
+    rooms = open_rooms(settings, settings)
+    with Talkers(rooms) as talkers:
+        wait_until(lambda: min(talkers.counts()) > 20 and talkers.all_see())
+        before = talkers.counts()
+        fault(breakable.kafka, seconds)
+        wait_until(lambda: all(room.status.connected for room in rooms), 15)
+        wait_until(lambda: min(talkers.counts()) > max(before) + 20)
+    wait_until(talkers.all_see, 20)
+    assert_nothing_is_lost_or_doubled(talkers, settings)
+    for room in rooms:
+        # With the patience that a room has by itself, that was no time.
+        assert {row.state for row in room.rows("general")} == {"sent"}
+        assert_room_is_right(room, settings)
 
 
-@pytest.mark.parametrize("fault", [_pause, _kill])
-def test_mongodb_goes_away_and_the_chat_goes_on(
-    fault: Callable[[LocalServer], None], breakable: LocalStack
+def test_what_fails_while_the_broker_is_away_keeps_its_text_and_can_be_sent_again(
+    breakable: LocalStack,
+    settings: Settings,
+    open_rooms: Callable[..., list[ChatRoom]],
 ) -> None:
-    _talk_during(_own_names(breakable), lambda: fault(breakable.mongod))
+    impatient = settings.replace(delivery_timeout=2.0)
+    rooms = open_rooms(impatient, settings)
+    with Talkers(rooms) as talkers:
+        wait_until(lambda: min(talkers.counts()) > 20 and talkers.all_see())
+        breakable.kafka.kill()
+        wait_until(lambda: any(row.state == "failed" for row in own_rows(rooms[0]).values()), 15)
+        assert not any(row.state == "failed" for row in own_rows(rooms[1]).values())
+        breakable.kafka.start()
+        wait_until(lambda: all(room.status.connected for room in rooms), 15)
+        before = talkers.counts()
+        wait_until(lambda: min(talkers.counts()) > max(before) + 20)
+    assert_nothing_is_lost_or_doubled(talkers, settings)
+
+    failed = [row for row in own_rows(rooms[0]).values() if row.state == "failed"]
+    assert failed
+    for row in failed:
+        rooms[0].retry("general", row.id)
+    wait_until(lambda: {row.state for row in own_rows(rooms[0]).values()} == {"sent"}, 20)
+    assert set(in_kafka(settings)) == {one.id for typed in talkers.typed for one in typed}
+    for room in rooms:
+        assert_room_is_right(room, settings)
 
 
-def test_the_leader_of_three_is_killed_and_nothing_is_lost_or_doubled(
-    tmp_path_factory: pytest.TempPathFactory,
+@pytest.mark.parametrize(("fault", "seconds"), [(pause, AWAY), (kill, 3.0)], ids=["pause", "kill"])
+def test_a_room_chats_on_while_mongodb_is_away_and_comes_back(
+    fault: Callable[[LocalServer, float], None],
+    seconds: float,
+    breakable: LocalStack,
+    settings: Settings,
+    open_rooms: Callable[..., list[ChatRoom]],
 ) -> None:
-    with LocalStack(Settings(data_dir=tmp_path_factory.mktemp("three")), brokers=3) as stack:
-        settings = _own_names(stack)
-        _talk_during(settings, lambda: _kill(_leader(stack, settings)))
+    rooms = open_rooms(settings, settings)
+    with Archiver(settings), Talkers(rooms) as talkers:
+        wait_until(lambda: min(talkers.counts()) > 20 and talkers.all_see())
+        statuses: list[str] = []
+        watching = threading.Thread(
+            target=lambda: statuses.extend(
+                wait_until(lambda room=room: room.status.mongo, 15) for room in rooms
+            )
+        )
+        watching.start()
+        during = threading.Thread(target=fault, args=(breakable.mongod, seconds))
+        during.start()
+        watching.join()
+        if fault is pause:  # it is away, everybody knows, and they go on
+            before = talkers.counts()
+            wait_until(lambda: min(talkers.counts()) > max(before) + 20)
+            wait_until(talkers.all_see)
+            late = open_rooms(settings)[0]
+            assert late.rows("general")
+            assert all("MongoDB" in status for status in statuses)
+            assert len(statuses) == 2
+        during.join()
+        wait_until(lambda: not any(room.status.mongo for room in rooms), 15)
+        assert all(room.status.connected for room in rooms)
+    with Archiver(settings):
+        wait_until(lambda: is_archived(settings, "general"), 30)
+    assert_nothing_is_lost_or_doubled(talkers, settings)
+    for room in rooms:
+        assert {row.state for row in room.rows("general")} == {"sent"}
+        assert_room_is_right(room, settings)
+    assert_archive_is_right(settings, "general")
+
+
+def leader_of(settings: Settings, topic: str) -> int:
+    admin = make_client(KafkaAdminClient, settings)
+    try:
+        (found,) = admin.describe_topics([topic])
+    finally:
+        admin.close()
+    return int(found["partitions"][0]["leader_id"])
+
+
+def test_three_brokers_lose_nothing_and_double_nothing_when_the_leader_is_killed(
+    tmp_path_factory: pytest.TempPathFactory, open_rooms: Callable[..., list[ChatRoom]]
+) -> None:
+    given = Settings(data_dir=tmp_path_factory.mktemp("three"))
+    with LocalStack(given, brokers=3, kafka_properties=QUICK_SESSIONS) as stack:
+        settings = names(stack)
+        rooms = open_rooms(settings, settings)
+        try:
+            with Talkers(rooms) as talkers:
+                wait_until(lambda: min(talkers.counts()) > 40 and talkers.all_see())
+                first = leader_of(settings, settings.topic_of("general"))
+                stack.brokers[first - 1].kill()
+                wait_until(lambda: leader_of(settings, settings.topic_of("general")) != first, 15)
+                before = talkers.counts()
+                wait_until(lambda: min(talkers.counts()) > max(before) + 40)
+                wait_until(talkers.all_see, 20)
+                stack.brokers[first - 1].start()
+                before = talkers.counts()
+                wait_until(lambda: min(talkers.counts()) > max(before) + 20)
+            assert_nothing_is_lost_or_doubled(talkers, settings)
+            for room in rooms:
+                assert {row.state for row in room.rows("general")} == {"sent"}
+                assert_room_is_right(room, settings)
+        finally:
+            for room in rooms:
+                room.close()
