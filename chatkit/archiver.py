@@ -258,13 +258,13 @@ class Archiver:
             self._stop.wait(TOPICS_SECONDS)
 
     def _partitions_left_out(self) -> set[tuple[str, int]]:
-        """Return what a settled group has assigned to nobody.
+        """Return what a group that is not rebalancing has assigned to nobody.
 
-        It happens when a leader of kafka-python's assigns before it knows of a new topic; nothing
-        would ever mend it.
+        It happens when a leader of kafka-python's assigns before it knows of a new topic, or when
+        the coordinator has expelled a member that does not notice; nothing would ever mend it.
         """
         group = self._channels.group(self._group_id)
-        if group.state != "Stable":
+        if group.state not in ("Stable", "Empty", "Dead") or not self._joined.is_set():
             return set()
         expected = {
             (info.topic, partition)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.admin import MemberToRemove
 
 from chatkit.archiver import Archiver, archive_group
 from chatkit.channels import Channels
@@ -504,6 +505,22 @@ def test_committed_offsets_follow_what_is_written(
     admin.close()
     committed = {part.topic: found.offset for part, found in offsets[group].items()}
     assert committed[settings.topic_of("general")] == 20
+
+
+def test_a_member_that_the_group_has_expelled_archives_again(
+    settings: Settings, producer: ChatProducer, store: MessageStore, archiver_factory: Archivers
+) -> None:
+    archiver_factory()
+    _send_all(producer, Message.new("general", "ana", "before"))
+    _wait(settings, "general")
+    group = archive_group(settings, store.archive_id() or "")
+    admin = KafkaAdminClient(**settings.kafka_config())
+    (member,) = admin.describe_groups([group])[group]["members"]
+    admin.remove_group_members(group, [MemberToRemove(member_id=member["member_id"])])
+    admin.close()
+    _send_all(producer, Message.new("general", "ana", "after"))
+    _wait(settings, "general")
+    assert assert_archive_is_right(settings, "general") == 2
 
 
 def test_without_kafka_or_mongodb_it_says_so_and_ends(settings: Settings) -> None:
