@@ -23,6 +23,7 @@ from chatkit.consumer import ConsumerThread, Gap, Item, read_range
 from chatkit.documents import received_message
 from chatkit.errors import (
     ChannelNotFoundError,
+    ChatkitError,
     InvalidMessageError,
     NotAllowedError,
     ServiceError,
@@ -59,6 +60,7 @@ PAGE = 200
 CLOSE_ENOUGH = 2000
 """Records that the archive may be behind for the room to read them all at once."""
 WATCH_SECONDS = 2.0
+CONNECTING = "Connecting to Kafka"
 QUICK_SECONDS = 3.0
 """How long to wait for a server where people wait for an answer."""
 
@@ -66,7 +68,7 @@ QUICK_SECONDS = 3.0
 class RoomStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a room is connected."""
 
-    kafka: str = "Connecting to Kafka"
+    kafka: str = CONNECTING
     """What is wrong with Kafka, as a sentence; empty if nothing is."""
     mongo: str = ""
     """What is wrong with MongoDB, as a sentence; empty if nothing is."""
@@ -243,7 +245,7 @@ class ChatRoom:
         self._worker.submit(self._channels.close)
         self._worker.shutdown(wait=False)
         with self._lock:
-            away = self._troubles["watch"]
+            away = self._troubles["watch"] not in ("", CONNECTING)
         self._producer.close(min(timeout, 1.0) if away else max(0.0, timeout - 1.0))
         self._changes.put(None)
         self._consumer.stop(max(0.0, end - time.monotonic()))
@@ -374,8 +376,9 @@ class ChatRoom:
         Returns
         -------
         concurrent.futures.Future
-            Done when the first rows are told. Fails with ChannelNameError, ChannelNotFoundError,
-            or ServiceError if neither Kafka nor MongoDB answered.
+            Done when what the archive has is told, and Kafka is followed. Fails with
+            ChannelNameError, ChannelNotFoundError, or ServiceError if neither Kafka nor MongoDB
+            answered.
         """
         check_channel_name(channel)
         with self._lock:
@@ -485,8 +488,7 @@ class ChatRoom:
     def _add_page(self, channel: str, view: _View, before: tuple[int, int, int, str] | None) -> int:
         """Add the newest archived messages before a key; return how many were not here yet."""
         # Read before the page, so that what is archived meanwhile is not passed over.
-        sunk = dict(view.sunk)
-        archived = self._store.positions(view.info.topic_id) if sunk and view.info else {}
+        archived = self._store.positions(view.info.topic_id) if view.info else {}
         documents = self._store.page(channel, before=before, limit=PAGE)
         changed = [document["_id"] for document in documents if document["rev"]]
         events = self._store.events_of(channel, changed) if changed else []
@@ -502,11 +504,13 @@ class ChatRoom:
             if len(documents) == PAGE:
                 first = received_message(documents[0])
                 view.floor = first.placed_ms, first.partition, first.offset, first.item.id
-            # Old messages that came live, and that the archive did not have for this page yet.
-            for partition, (begin, end) in sunk.items():
-                if view.sunk.get(partition) == (begin, end):
-                    del view.sunk[partition]
-                self._set_hole(view, partition, max(begin, archived.get(partition, 0)), end)
+            # Old messages that came live, by now, and that this page may not have had yet.
+            for partition, (begin, end) in view.sunk.items():
+                begin = max(begin, archived.get(partition, 0))
+                if begin < end:
+                    known = view.holes.get(partition, (begin, end))
+                    self._set_hole(view, partition, min(begin, known[0]), max(end, known[1]))
+            view.sunk.clear()
             return len(view.timeline) - size
 
     @staticmethod
@@ -765,7 +769,7 @@ class ChatRoom:
                 created = set(self._created)
             try:
                 found = self._watched.find()
-            except ServiceError as error:
+            except ChatkitError as error:  # also a setting that Kafka's client refuses
                 self._note("watch", str(error))
             else:
                 self._note("watch", "")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
@@ -92,7 +93,14 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
 @pytest.fixture
 def pause(local_stack: LocalStack) -> Iterator[Callable[[LocalServer], None]]:
     """Freeze a server; it goes on after the test at the latest."""
-    yield lambda server: server.pause()
+
+    def stop(server: LocalServer) -> None:
+        server.pause()
+        # The signal is on its way when that returns: the server may still answer what is sent now.
+        process = psutil.Process(server.pid)
+        wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
+
+    yield stop
     local_stack.kafka.resume()
     local_stack.mongod.resume()
 
@@ -474,7 +482,7 @@ def test_without_kafka_a_room_shows_the_archive_and_keeps_what_is_typed(
     away = settings.replace(bootstrap_servers=NOWHERE, kafka_timeout=1)
     room = joined(room_factory("ana", away))
     assert texts(room) == numbers(100, 300)
-    assert NOWHERE in wait_until(lambda: room.status.kafka)
+    wait_until(lambda: NOWHERE in room.status.kafka)
     assert not room.status.connected
     assert room.status.mongo == ""
     message = room.send("general", "later")
@@ -560,7 +568,7 @@ def test_a_channel_deleted_and_made_again_begins_anew_and_keeps_its_archive(
         room.send("general", f"before {n}")
     before = [f"before {n}" for n in range(5)]
     wait_until(lambda: texts(other) == before)
-    wait_until(lambda: is_archived(settings, "general"))
+    wait_until(lambda: is_archived(settings, "general"), 20)
 
     channels.delete("general")
     wait_until(lambda: "general" not in room.channels())
@@ -1097,6 +1105,42 @@ def test_an_import_amid_paging_is_shown_in_its_place(
     wait_until(lambda: "old 999" in texts(room))
     load_all(room)
     assert_room_is_right(room, settings)
+
+
+def test_an_import_that_comes_while_the_first_page_ever_is_read_is_all_shown(
+    room_factory: Rooms, archiver_factory: Archivers, settings: Settings
+) -> None:
+    say_much(settings, *numbers(0, 210))
+    archive(archiver_factory, settings)
+    rooms = [joined(room_factory(f"reader{n}")) for n in range(8)]
+    stop = threading.Event()
+    sent: list[str] = []
+
+    def bring() -> None:
+        with ChatProducer(settings) as producer:
+            while not stop.wait(0.001):
+                more = {"source": "irc", "sent_ms": 1_500_000_000_000 + len(sent)}
+                message = Message.new("general", "ira", f"old {len(sent)}", **more)
+                sent.append(message.id)
+                producer.send(message)
+
+    bringing = threading.Thread(target=bring)
+    bringing.start()
+    try:
+        for number, room in enumerate(rooms, 1):
+            wait_until(lambda number=number: len(sent) > 50 * number)
+            room.load_older("general").result(20)  # while more comes that belongs before it
+    finally:
+        stop.set()
+        bringing.join()
+
+    def shown(room: ChatRoom) -> bool:
+        load_all(room)
+        return len(room.rows("general")) == 210 + len(sent)
+
+    for room in rooms:
+        wait_until(lambda room=room: shown(room))
+        assert_room_is_right(room, settings)
 
 
 def test_what_comes_while_a_hole_is_filled_is_shown_too(
