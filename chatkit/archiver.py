@@ -17,6 +17,7 @@ from typing import Any, Self
 import msgspec
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.base import MemberState
 from kafka.errors import (
     IllegalStateError,
     KafkaError,
@@ -389,7 +390,18 @@ class Archiver:
                 self._unplaced.pop(part, None)
                 consumer.resume(part)
 
+    @staticmethod
+    def _remind(consumer: KafkaConsumer) -> None:
+        """Let a rejoin that is under way be finished by the next poll.
+
+        kafka-python forgets one that a poll's timeout has cut between JoinGroup and SyncGroup if
+        the topics' metadata began it: it then neither reads nor sends heartbeats, for ever.
+        """
+        if consumer.group_metadata().state == MemberState.REBALANCING:
+            consumer._coordinator.request_rejoin()
+
     def _poll_once(self, consumer: KafkaConsumer) -> None:
+        self._remind(consumer)
         try:
             polled = consumer.poll(timeout_ms=200)
         except OffsetOutOfRangeError as error:
@@ -434,6 +446,7 @@ class Archiver:
                     with _unless_revoked():
                         consumer.pause(*more)
                     paused += more
+                    self._remind(consumer)
                     consumer.poll(timeout_ms=0)
         if consumer is not None and paused:
             for part in paused:
