@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
+import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, WriteConcern
@@ -75,8 +76,9 @@ class MessageStore:
         return f"MessageStore(database={self._settings.database!r})"
 
     def close(self) -> None:
-        """Close the connection; idempotent."""
-        self._client.close()
+        """Close the connection, within a second also where MongoDB hangs; idempotent."""
+        with pymongo.timeout(1):
+            self._client.close()
 
     @property
     def messages(self) -> Collection[Document]:
