@@ -322,7 +322,7 @@ def test_ctrl_c_says_what_was_sent_and_the_next_import_goes_on(
 ) -> None:
     entries = [
         {"type": "message", "user": "U1", "ts": f"1577923200.{n:06}", "text": f"number {n}"}
-        for n in range(30_000)
+        for n in range(100_000)
     ]
     (export / "tea" / "2020-01-02.json").write_text(json.dumps(entries))
     with running("import", "slack", str(export), "--json", env=env) as command:
@@ -338,11 +338,11 @@ def test_ctrl_c_says_what_was_sent_and_the_next_import_goes_on(
     assert result["interrupted"] is True
     assert result["out"] > 0
     assert result["left"] > 0
-    assert result["in"] == 30_004 == sum(result[name] for name in ("out", "left", "failed")) + 1
+    assert result["in"] == 100_004 == sum(result[name] for name in ("out", "left", "failed")) + 1
     archiver_factory()
     again = said("import", "slack", str(export), "--wait", env=env)
     assert again["ok"] is True
-    assert again["out"] + again["already"] == 30_003
+    assert again["out"] + again["already"] == 100_003
 
 
 def test_waiting_gives_up_where_no_archiver_runs(
