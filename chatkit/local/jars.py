@@ -26,7 +26,6 @@ COORDINATES = (
     f"org.apache.kafka:kafka-tools:{KAFKA}",
     "org.slf4j:slf4j-simple:1.7.36",
 )
-CENTRAL = "https://repo.maven.apache.org/maven2"
 LOCK_TIMEOUT = 600.0
 """Seconds to wait while another process fetches."""
 _AT_ONCE = 8
@@ -173,6 +172,7 @@ def _fetch(cache: Path, settings: Settings, progress: Callable[[str], None]) -> 
 def _resolve(repository: Path, settings: Settings, progress: Callable[[str], None]) -> list[Any]:
     """Return jgo's artifacts for everything that Kafka needs, reading only descriptions."""
     try:
+        from jgo.constants import MAVEN_CENTRAL_URL
         from jgo.maven import MavenContext, PythonResolver
     except ImportError:
         raise LocalServiceError(
@@ -204,7 +204,7 @@ def _resolve(repository: Path, settings: Settings, progress: Callable[[str], Non
             write_whole(path, content)
             return path
 
-    base = (settings.maven_url or CENTRAL).rstrip("/")
+    base = (settings.maven_url or MAVEN_CENTRAL_URL).rstrip("/")
     session = requests.Session()
     session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_AT_ONCE, max_retries=3))
     context = MavenContext(
@@ -254,7 +254,7 @@ def _wait_for_lock(path: Path, progress: Callable[[str], None]) -> int:
 
 def _advice(settings: Settings, error: OSError) -> str:
     text = (
-        f"Kafka's jars could not be fetched from {settings.maven_url or CENTRAL} into "
+        f"Kafka's jars could not be fetched from {settings.maven_url or 'Maven Central'} into "
         f"{settings.cache_dir}: {error}. Run it again: what is whole is kept. Behind a firewall "
         "set CHATKIT_MAVEN_URL to a mirror or KAFKA_HOME to an unpacked Apache Kafka."
     )
