@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,12 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real chat histories, where they lie beside the checkout."""
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start feel Ctrl-C, also where we run in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
