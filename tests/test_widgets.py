@@ -326,6 +326,17 @@ def test_a_refused_message_is_answered_with_the_reason(room: HandMadeRoom, page:
     assert page.problems() == []
 
 
+def test_a_request_that_comes_again_is_answered_again_and_done_once(
+    room: HandMadeRoom, page: Page
+) -> None:
+    request = {"type": "send", "channel": "general", "id": "id-1", "body": "hi"}
+    ref = page.ask(**request)
+    assert page.answer(ref) == ""
+    page.ask(**request, ref=ref)
+    wait_until(lambda: len([one for one in page.read("answer") if one["ref"] == ref]) == 2)
+    assert room.sent == [("general", "hi", "id-1")]
+
+
 def test_an_exception_in_a_callback_is_shown_on_the_panel(room: HandMadeRoom, page: Page) -> None:
     room.send_error = KeyError("a bug")
     ref = page.ask(type="send", channel="general", id="id-1", body="hi")

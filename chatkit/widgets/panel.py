@@ -47,6 +47,8 @@ __all__ = ["ChatPanel"]
 
 OPENING = Phase(name="opening")
 HEIGHT = "40em"
+REMEMBERED = 1000
+"""Requests whose answers are kept for pages that ask again."""
 
 
 def _explain(error: BaseException) -> str:
@@ -117,6 +119,7 @@ class ChatPanel(anywidget.AnyWidget):
         self._room = ChatRoom(settings, user=user) if room is None else room
         self._channel = channel
         self._phases: dict[str, Phase] = {}
+        self._answers: dict[tuple[str, int], str | None] = {}
         self._feed = Feed(super().send, self._describe, self._snapshot)
         super().__init__(layout={"height": HEIGHT})
         self._replace_former()
@@ -299,12 +302,29 @@ class ChatPanel(anywidget.AnyWidget):
         try:
             request = read_request(content)
             client, ref = request.client, request.ref
-            self._handle(request)
+            if isinstance(request, Hello) or self._is_first(client, ref):
+                self._handle(request)
         except ChatkitError as error:
-            self._feed.put_answer(client, ref, str(error))
+            self._reply(client, ref, str(error))
         except Exception as error:
-            self._feed.put_answer(client, ref, _explain(error))
+            self._reply(client, ref, _explain(error))
             self._feed.put_problem(f"The panel could not do that. {_explain(error)}")
+
+    def _is_first(self, client: str, ref: int) -> bool:
+        """Return whether a request is new; one that came before is answered as it was then."""
+        with self._lock:
+            known = (client, ref) in self._answers
+            answer = self._answers.setdefault((client, ref), None)
+            while len(self._answers) > REMEMBERED:
+                del self._answers[next(iter(self._answers))]
+        if answer is not None:
+            self._feed.put_answer(client, ref, answer)
+        return not known
+
+    def _reply(self, client: str, ref: int, error: str = "") -> None:
+        with self._lock:
+            self._answers[client, ref] = error
+        self._feed.put_answer(client, ref, error)
 
     def _handle(self, request: Request) -> None:
         """Do what a page asks; it is answered now, or when what it began is done."""
@@ -324,11 +344,11 @@ class ChatPanel(anywidget.AnyWidget):
             case Create():
                 future = self._room.create_channel(request.name)
         if future is None:
-            self._feed.put_answer(request.client, request.ref)
+            self._reply(request.client, request.ref)
         else:
             future.add_done_callback(lambda done: self._answer(request, done))
 
     def _answer(self, request: Request, done: Future[Any]) -> None:
         error = _error_of(done)
         text = "" if error is None else _explain(error)
-        self._feed.put_answer(request.client, request.ref, text)
+        self._reply(request.client, request.ref, text)

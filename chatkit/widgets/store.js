@@ -9,8 +9,12 @@ import { completeRow, localRow, mergeRows, removeRow } from "./rows.js";
 
 /** How long the kernel may take before a row says that it waits, ms. */
 const PATIENCE_MS = 1000;
-/** How long to wait for the answer to the first hello before the next one, ms; then doubled. */
-const HELLO_MS = 2000;
+/** How long to wait for the answer to a request before it is sent again, ms; then doubled. */
+const RESEND_MS = 2000;
+/** The longest that becomes, ms. */
+const LONGEST_RESEND_MS = 30_000;
+/** How often to look whether the newest batch has come, ms. */
+const CHECK_MS = 5000;
 /** How long the state may take after that, ms. */
 const STATE_MS = 30_000;
 const OPENING = { name: "opening" };
@@ -54,6 +58,10 @@ export function createStore(model) {
   let last = 0; // number of the newest batch that was applied
   let asking = true; // for the state; batches are dropped until it is here
   let helloTimer = 0;
+  let checking = false;
+  let closed = false;
+
+  const checkTimer = setInterval(check, CHECK_MS);
 
   const store = {
     user: "",
@@ -144,8 +152,10 @@ export function createStore(model) {
     },
     /** Stop listening and waiting. */
     close() {
+      closed = true;
       clearTimeout(helloTimer);
-      document.removeEventListener("visibilitychange", onVisible);
+      clearInterval(checkTimer);
+      document.removeEventListener("visibilitychange", check);
       listeners.clear();
     },
   };
@@ -162,12 +172,20 @@ export function createStore(model) {
     const ref = ++requests;
     return new Promise((resolve) => {
       waiting.set(ref, resolve);
-      try {
-        model.send({ ...content, client, ref });
-      } catch {
-        freeze();
-      }
+      deliver({ ...content, client, ref }, RESEND_MS);
     });
+  }
+
+  /** Send a request until it is answered: a connection that is made anew loses some. */
+  function deliver(request, patience) {
+    if (closed || !waiting.has(request.ref)) return;
+    try {
+      model.send(request);
+    } catch {
+      freeze();
+      return;
+    }
+    setTimeout(deliver, patience, request, Math.min(2 * patience, LONGEST_RESEND_MS));
   }
 
   /** Note that the kernel is gone, and give back what it did not take. */
@@ -180,26 +198,25 @@ export function createStore(model) {
     store.changed();
   }
 
-  /** Say which batch is the last one here, again and again until the kernel takes it. */
-  function hello(patience) {
+  /** Say which batch is the last one here, and have the kernel send what comes after. */
+  function hello() {
     clearTimeout(helloTimer);
     helloTimer = setTimeout(() => {
       store.slow = true;
       store.changed();
-      hello(patience * 2);
-    }, patience);
+    }, RESEND_MS);
     ask({ type: "hello", last }).then((error) => {
       if (error) return;
       clearTimeout(helloTimer); // the state is on its way, and may be large
-      if (asking) helloTimer = setTimeout(hello, STATE_MS, HELLO_MS);
+      if (asking) helloTimer = setTimeout(hello, STATE_MS);
     });
   }
 
-  /** Look for missed batches when the page comes back to the front. */
-  function onVisible() {
-    if (document.visibilityState === "visible" && !asking && !store.frozen) {
-      ask({ type: "hello", last });
-    }
+  /** Look for missed batches, now and then and when the page comes back to the front. */
+  function check() {
+    if (document.visibilityState !== "visible" || asking || checking || store.frozen) return;
+    checking = true;
+    ask({ type: "hello", last }).then(() => { checking = false; });
   }
 
   /** Apply what a batch says of one channel. */
@@ -238,7 +255,7 @@ export function createStore(model) {
       if (asking || content.n <= last) return;
       if (content.n > last + 1) {
         asking = true;
-        hello(HELLO_MS);
+        hello();
         return;
       }
     }
@@ -253,7 +270,7 @@ export function createStore(model) {
 
   model.on("msg:custom", onMessage);
   model.on("comm_live_update", freeze);
-  document.addEventListener("visibilitychange", onVisible);
-  hello(HELLO_MS);
+  document.addEventListener("visibilitychange", check);
+  hello();
   return store;
 }
