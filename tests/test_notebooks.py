@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from chatkit.archiver import Archiver
 from chatkit.documents import message_document
 from chatkit.message import Message, Received
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
+from tests.waiting import wait_until
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-HISTORY = next(path for path in NOTEBOOKS if path.stem == "03-history")
+BY_HAND, HISTORY = (
+    next(path for path in NOTEBOOKS if path.stem == name)
+    for name in ("02-build-your-own", "03-history")
+)
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 GENERATED_ID = re.compile(r"[0-9a-f]{8}|[0-9a-f-]{32,36}")
@@ -41,9 +47,14 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def run(path: Path, folder: Path) -> Any:
-    """Return a notebook, run from top to bottom in a kernel of its own; fail with the cell."""
+def run(path: Path, folder: Path, instead: Mapping[str, str] | None = None) -> Any:
+    """Return a notebook, run from top to bottom in a kernel of its own; fail with the cell.
+
+    `instead` has other sources for some cells, by id.
+    """
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.source = (instead or {}).get(cell.id, cell.source)
     client = NotebookClient(
         notebook,
         timeout=90,
@@ -65,6 +76,13 @@ def text_of(notebook: Any) -> str:
             found.append(output.get("text", ""))
             found.append(output.get("data", {}).get("text/plain", ""))
     return "\n".join(found)
+
+
+def solution_of(notebook: Any, cell_id: str = "exercise-solution") -> str:
+    """Return the code in a folded solution."""
+    text = next(cell.source for cell in notebook.cells if cell.id == cell_id)
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return str(code)
 
 
 def outputs_of(notebook: Any, cell_id: str) -> list[Any]:
@@ -157,3 +175,25 @@ def test_a_notebook_begins_and_ends_as_all_do(path: Path) -> None:
     assert "minutes" in cells[0].source
     last = [cell.source for cell in cells if cell.cell_type == "markdown"][-1]
     assert "can now" in last
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_chat_built_by_hand_sends_what_is_typed_and_shows_what_was_sent(
+    store: MessageStore, archiver_factory: Callable[..., Archiver], tmp_path: Path
+) -> None:
+    archiver_factory()
+    notebook = run(BY_HAND, tmp_path)
+    wait_until(lambda: store.messages.find_one({"body": "Typed by a program"}), 30)
+    assert "Not yet: line_of gave None" in text_of(notebook)
+    again = run(BY_HAND, tmp_path, instead={"exercise-stub": solution_of(notebook)})
+    assert "Right." in text_of(again)
+    (lines,) = [
+        widget["state"]["outputs"]
+        for widget in again.metadata.widgets["application/vnd.jupyter.widget-state+json"][
+            "state"
+        ].values()
+        if widget["model_name"] == "OutputModel"
+    ]
+    shown = "".join(line["text"] for line in lines)
+    assert "ana: Typed by a program\n" in shown
+    assert "(not sent: Into the void)\n" in shown
