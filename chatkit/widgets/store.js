@@ -40,7 +40,7 @@ function newView(channel) {
     older: false, // whether there is more above
     loading: false, // whether that is on its way
     loadFailed: "", // why it did not come
-    stuck: false, // nothing came: don't ask again unasked
+    tried: null, // the oldest row when more was last asked for: ask again unasked only above another
     draft: "",
     refusal: "", // why what was sent came back
     scroll: { pinned: true, id: "", offset: 0 },
@@ -133,7 +133,7 @@ export function createStore(model) {
       ask({ type: "older", channel }).then((error) => {
         view.loading = false;
         view.loadFailed = error;
-        view.stuck = view.rows[0] === oldest;
+        view.tried = oldest; // the rows may come after this answer
         store.changed();
       });
       store.changed();

@@ -149,7 +149,7 @@ export function createTranscript(store) {
     placed = scroller.scrollTop;
     if (position.pinned) view.seen = rows.at(-1) ?? null;
     paintAround();
-    if (y < NEAR && view.older && !view.stuck) store.loadOlder(view.channel);
+    if (y < NEAR && view.older && view.rows[0] !== view.tried) store.loadOlder(view.channel);
   }
 
   /** Return how many rows of others came after the last one that was on screen. */
