@@ -19,7 +19,7 @@ from typing import Any, Self
 import msgspec
 
 from chatkit.channels import ChannelInfo, Channels, PartitionOffsets
-from chatkit.consumer import ConsumerThread, Gap, Item, read_range
+from chatkit.consumer import ConsumerThread, Item, read_range
 from chatkit.documents import received_message
 from chatkit.errors import (
     ChannelNotFoundError,
@@ -35,14 +35,13 @@ from chatkit.message import (
     Event,
     Message,
     Received,
-    Unreadable,
     check_channel_name,
-    now_ms,
 )
 from chatkit.producer import ChatProducer, Receipt
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
-from chatkit.timeline import Row, Timeline
+from chatkit.timeline import Row
+from chatkit.view import PAGE, ChannelView
 
 __all__ = [
     "ChannelReset",
@@ -55,10 +54,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-PAGE = 200
-"""Rows to show at first, and to add at a time."""
-CLOSE_ENOUGH = 2000
-"""Records that the archive may be behind for the room to read them all at once."""
 WATCH_SECONDS = 2.0
 CONNECTING = "Connecting to Kafka"
 QUICK_SECONDS = 3.0
@@ -112,40 +107,6 @@ class StatusChanged(msgspec.Struct, frozen=True):
 Change = RowsChanged | ChannelReset | ChannelsChanged | StatusChanged
 
 
-class _View:
-    """What a room knows of one channel that it shows."""
-
-    def __init__(self, channel: str) -> None:
-        self.timeline = Timeline(channel)
-        # The topic that is followed; None as long as none is.
-        self.info: ChannelInfo | None = None
-        self.has_archive = False
-        # Rows before this key are left to load_older; None: all that there is, is here.
-        self.floor: tuple[int, int, int, str] | None = None
-        # Offsets that were passed over, as partition -> (first, end).
-        self.holes: dict[int, tuple[int, int]] = {}
-        # Offsets among which messages came that belong below the floor (an import).
-        self.sunk: dict[int, tuple[int, int]] = {}
-        self.joined: Future[None] = Future()
-
-    @property
-    def has_older(self) -> bool:
-        """Whether load_older would find anything."""
-        return self.floor is not None or bool(self.holes)
-
-    def add_gap(self, partition: int, first: int, last: int) -> None:
-        """Show that records are gone: before what came after them, else behind all there is."""
-        after = [
-            row.placed_ms
-            for row in self.timeline.rows()
-            if row.partition == partition
-            and row.offset > last
-            and (row.message is None or row.message.source == "chat")
-        ]
-        at = min(after, default=self.timeline.newest_ms() or now_ms())
-        self.timeline.add_gap(partition, first, last, at)
-
-
 class ChatRoom:
     """A user's live view of any number of channels.
 
@@ -168,7 +129,7 @@ class ChatRoom:
         self._lock = threading.RLock()
         self._observers: list[Callable[[Change], None]] = []
         self._changes: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
-        self._views: dict[str, _View] = {}
+        self._views: dict[str, ChannelView] = {}
         self._known: dict[str, ChannelInfo] | None = None
         self._status = RoomStatus()
         self._state = "new"
@@ -293,7 +254,9 @@ class ChatRoom:
                     logger.exception("An observer of the room failed")
 
     @contextlib.contextmanager
-    def _changing(self, channel: str, only: _View | None = None) -> Iterator[_View | None]:
+    def _changing(
+        self, channel: str, only: ChannelView | None = None
+    ) -> Iterator[ChannelView | None]:
         """Hold a channel's view while it changes, then tell which rows did, in order.
 
         Gives None if the channel is not shown, or no longer by the view ``only``.
@@ -386,7 +349,7 @@ class ChatRoom:
             known = self._views.get(channel)
             if known is not None:
                 return known.joined
-            view = self._views[channel] = _View(channel)
+            view = self._views[channel] = ChannelView(channel)
 
             def enter() -> None:
                 try:
@@ -418,7 +381,7 @@ class ChatRoom:
             view = self._views.get(channel)
             return view is not None and view.has_older
 
-    def _enter(self, channel: str, view: _View) -> None:
+    def _enter(self, channel: str, view: ChannelView) -> None:
         """Show the newest page, and follow Kafka from exactly where it ends; or what is missing.
 
         What is archived is known before the page is read, so that nothing falls between the two;
@@ -452,7 +415,7 @@ class ChatRoom:
 
     def _follow(
         self,
-        view: _View,
+        view: ChannelView,
         info: ChannelInfo,
         offsets: dict[int, PartitionOffsets],
         archived: dict[int, int],
@@ -462,30 +425,15 @@ class ChatRoom:
             if current is None:
                 return
             if view.info is not None:
-                for partition, (first, end) in list(view.holes.items()):
-                    self._set_hole(view, partition, max(first, archived.get(partition, 0)), end)
+                view.shrink_holes(archived)
                 return
-            start: dict[int, int] = {}
-            for partition, log in offsets.items():
-                begin = archived.get(partition, log.start)
-                if begin < log.start:
-                    view.add_gap(partition, begin, log.start - 1)
-                begin = min(max(begin, log.start), log.end)
-                if begin < log.end - (CLOSE_ENOUGH if view.has_archive else PAGE):
-                    self._set_hole(view, partition, begin, log.end - PAGE)
-                    begin = log.end - PAGE
-                start[partition] = begin
+            start = view.start_after(offsets, archived)
             view.info = info
             self._consumer.follow(info.channel, start)
 
-    @staticmethod
-    def _set_hole(view: _View, partition: int, first: int, end: int) -> None:
-        if first < end:
-            view.holes[partition] = (first, end)
-        else:
-            view.holes.pop(partition, None)
-
-    def _add_page(self, channel: str, view: _View, before: tuple[int, int, int, str] | None) -> int:
+    def _add_page(
+        self, channel: str, view: ChannelView, before: tuple[int, int, int, str] | None
+    ) -> int:
         """Add the newest archived messages before a key; return how many were not here yet."""
         # Read before the page, so that what is archived meanwhile is not passed over.
         archived = self._store.positions(view.info.topic_id) if view.info else {}
@@ -496,28 +444,8 @@ class ChatRoom:
         with self._changing(channel, view) as current:
             if current is None:
                 return 0
-            size = len(view.timeline)
-            self._set_moderators(view, moderators)
-            for received in events + [received_message(document) for document in documents]:
-                view.timeline.add(received)
-            view.floor = None
-            if len(documents) == PAGE:
-                first = received_message(documents[0])
-                view.floor = first.placed_ms, first.partition, first.offset, first.item.id
-            # Old messages that came live, by now, and that this page may not have had yet.
-            for partition, (begin, end) in view.sunk.items():
-                begin = max(begin, archived.get(partition, 0))
-                if begin < end:
-                    known = view.holes.get(partition, (begin, end))
-                    self._set_hole(view, partition, min(begin, known[0]), max(end, known[1]))
-            view.sunk.clear()
-            return len(view.timeline) - size
-
-    @staticmethod
-    def _set_moderators(view: _View, moderators: Sequence[str]) -> None:
-        if tuple(view.timeline.moderators) != tuple(moderators):
-            view.timeline.moderators = moderators
-            view.timeline.refold()
+            view.set_moderators(moderators)
+            return view.add_page(list(map(received_message, documents)), events, archived)
 
     def load_older(self, channel: str) -> Future[int]:
         """Add older rows: first what was passed over in Kafka, then the page before.
@@ -546,7 +474,7 @@ class ChatRoom:
         return self._submit(load)
 
     def _fill(
-        self, channel: str, view: _View, holes: dict[int, tuple[int, int]], records: int
+        self, channel: str, view: ChannelView, holes: dict[int, tuple[int, int]], records: int
     ) -> int:
         """Add the last records of each hole; return how many rows that gave."""
         added = 0
@@ -556,10 +484,8 @@ class ChatRoom:
             with self._changing(channel, view) as current:
                 if current is None:
                     break
-                size = len(view.timeline)
-                self._set_hole(view, partition, first, begin)
-                self._add_items(view, found)
-                added += len(view.timeline) - size
+                view.set_hole(partition, first, begin)
+                added += view.add_items(found)
         return added
 
     # What comes from Kafka, on the consumer's thread.
@@ -573,26 +499,7 @@ class ChatRoom:
         for channel, some in by_channel.items():
             with self._changing(channel) as view:
                 if view is not None:
-                    self._add_items(view, some)
-
-    @staticmethod
-    def _add_items(view: _View, items: Sequence[Item]) -> None:
-        for item in items:
-            if isinstance(item, Unreadable):
-                view.timeline.add_unreadable(item)
-            elif isinstance(item, Received) and isinstance(item.item, Message):
-                order = (item.placed_ms, item.partition, item.offset, item.item.id)
-                # An import's old messages belong between rows that are not here yet.
-                if view.floor is None or order > view.floor or item.item.id in view.timeline:
-                    view.timeline.add(item)
-                else:
-                    first, end = view.sunk.get(item.partition, (item.offset, item.offset))
-                    view.sunk[item.partition] = min(first, item.offset), max(end, item.offset + 1)
-            elif isinstance(item, Received):
-                view.timeline.add(item)
-        for gap in items:
-            if isinstance(gap, Gap) and gap.first <= gap.last:
-                view.add_gap(gap.partition, gap.first, gap.last)
+                    view.add_items(some)
 
     # Writing.
 
@@ -830,27 +737,22 @@ class ChatRoom:
                     moderators = self._store.moderators(channel)
                     with self._changing(channel, view) as current:
                         if current is not None:
-                            self._set_moderators(view, moderators)
+                            current.set_moderators(moderators)
             except (ServiceError, ChannelNotFoundError) as error:
                 logger.info("%s can't be shown in full yet: %s", channel, error)
 
-    def _reset(self, channel: str) -> _View:
+    def _reset(self, channel: str) -> ChannelView:
         """Begin a channel anew, keeping what is not sent yet."""
-        view = _View(channel)
+        view = ChannelView(channel)
         view.joined.set_result(None)
         with self._lock:
             old = self._views.get(channel)
             if old is None:  # it was left meanwhile
                 return view
-            unsent = [row for row in old.timeline.rows() if row.state != "sent"]
             self._views[channel] = view
             self._changes.put(ChannelReset(channel))
             with self._changing(channel):
-                for row in unsent:
-                    assert row.message is not None
-                    view.timeline.add_pending(row.message)
-                    if row.state == "failed":
-                        view.timeline.mark_failed(row.id, row.reason)
+                view.take_unsent(old)
         return view
 
 
