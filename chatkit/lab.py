@@ -8,6 +8,7 @@ Knows processes and files; nothing of messages.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import json
 import logging
@@ -16,16 +17,19 @@ import secrets
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import SecretStr
 
 from chatkit.errors import LocalServiceError, SettingsError
 from chatkit.local import LocalServer, LocalStack
+from chatkit.local.folder import lock_file
 from chatkit.services import Services
 from chatkit.settings import Settings
 
@@ -35,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_NOTEBOOK = "01-chat.ipynb"
 COPY = "chatkit-notebooks"
+COPIED = ".copied.json"
+"""Beside the copies: the checksum of what each was copied from."""
 JUPYTER_STOP_SECONDS = 15.0
 ARCHIVER_STOP_SECONDS = 15.0
 LOOK_SECONDS = 0.2
@@ -47,15 +53,17 @@ QUIET = (
     "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
 )
+OWN_LOGS = "chatkit-lab-"
 NOT_HANDED_ON = {"kafka_home", "java_home", "maven_url"}
 """Settings that only matter where the servers are started."""
 
 
-def notebook_folder() -> Path:
-    """Return the folder of notebooks to open.
+def notebook_folder() -> tuple[Path, list[str]]:
+    """Return the folder of notebooks to open, and which of them are newer in the package.
 
     In a checkout the notebooks themselves; else copies of those in the package, in the folder
-    ``chatkit-notebooks`` here. A copy that is there already may have been changed and stays.
+    ``chatkit-notebooks`` here. What is there already may have been changed and stays: a copy is
+    made only of what is missing.
 
     Raises
     ------
@@ -65,21 +73,42 @@ def notebook_folder() -> Path:
     package = Path(__file__).parent
     in_checkout = package.parent / "notebooks"
     if in_checkout.is_dir() and (package.parent / "pyproject.toml").is_file():
-        return in_checkout
-    copy = Path.cwd() / COPY
+        return in_checkout, []
+    here = Path.cwd()
+    copy = here if here.name == COPY else here / COPY
     try:
         copy.mkdir(exist_ok=True)
-        for source in sorted((package / "notebooks").rglob("*")):
-            target = copy / source.relative_to(package / "notebooks")
-            if source.is_dir():
-                target.mkdir(exist_ok=True)
-            elif not target.exists():
-                shutil.copyfile(source, target)
+        return copy, _copy_missing(package / "notebooks", copy)
     except OSError as error:
         raise LocalServiceError(
             f"The notebooks can't be copied to {copy}: {error}. Go to a folder of your own first"
         ) from error
-    return copy
+
+
+def _copy_missing(package: Path, folder: Path) -> list[str]:
+    """Copy what is missing, and return what the package has had a newer version of since."""
+    kept = folder / COPIED
+    try:
+        copied = msgspec.json.decode(kept.read_bytes(), type=dict[str, str])
+    except (FileNotFoundError, ValueError):
+        copied = {}
+    newer = []
+    for source in sorted(package.rglob("*")):
+        name = source.relative_to(package).as_posix()
+        target = folder / name
+        if source.is_dir():
+            target.mkdir(exist_ok=True)
+            continue
+        checksum = hashlib.sha256(source.read_bytes()).hexdigest()
+        if not target.exists():
+            shutil.copyfile(source, target)
+            copied[name] = checksum
+        elif copied.get(name, checksum) != checksum:
+            newer.append(name)
+    text = msgspec.json.format(msgspec.json.encode(copied))
+    if not kept.exists() or kept.read_bytes() != text:
+        kept.write_bytes(text)
+    return newer
 
 
 class Lab:
@@ -122,12 +151,15 @@ class Lab:
         self._jupyter: LocalServer | None = None
         self._runtime_file: Path | None = None
         self._tried: dict[str, float] = {}
+        self._log_lock: int | None = None
         self.settings = services.settings
         """Where Kafka and MongoDB are; complete after `start`."""
         self.folder = Path()
         """The notebooks that JupyterLab shows; known after `start`."""
+        self.newer: list[str] = []
+        """Notebooks of which the package has a newer version than that folder."""
         self.logs = services.settings.data_dir / "logs" / "lab"
-        """Folder with the logs of archiver and JupyterLab."""
+        """Folder with the logs of archiver and JupyterLab; known after `start`."""
         self.url = ""
         """Address of the first notebook, with the token that opens it; known after `start`."""
 
@@ -154,20 +186,14 @@ class Lab:
         """
         if self._port is not None:
             _check_free(self._port)
-        self.folder = notebook_folder()
-        try:
-            self.logs.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LocalServiceError(
-                f"Logs can't be written to {self.logs}: {error}. Choose another folder with --data "
-                "or CHATKIT_DATA_DIR"
-            ) from error
+        self.folder, self.newer = notebook_folder()
         if not self._services.running:
             stack = LocalStack(self._services.settings, progress=self._progress)
             self._stack = stack
             stack.start()
             self.settings = stack.settings
         self._progress("Starting the archiver and JupyterLab")
+        self._take_logs()
         self._archiver = self._child(
             "archiver", ["-m", "chatkit", "archive"], _environment(self.settings), lambda: True
         )
@@ -220,6 +246,19 @@ class Lab:
             self._progress("Stopping Kafka and MongoDB")
             self._stack.stop()
         self._jupyter = self._archiver = self._stack = None
+        if self._log_lock is not None:
+            os.close(self._log_lock)
+            self._log_lock = None
+        elif self.logs.name.startswith(OWN_LOGS):
+            shutil.rmtree(self.logs, ignore_errors=True)
+
+    def _take_logs(self) -> None:
+        """Take the data folder's logs, or a folder of our own where others have taken them."""
+        with contextlib.suppress(OSError):  # another user's
+            self.logs.mkdir(parents=True, exist_ok=True)
+            self._log_lock = lock_file(self.logs / "lock")
+        if self._log_lock is None:
+            self.logs = Path(tempfile.mkdtemp(prefix=OWN_LOGS))
 
     def _others(self) -> list[LocalServer]:
         stack = self._stack
@@ -258,8 +297,7 @@ class Lab:
         )
 
     def _jupyter_command(self) -> list[str]:
-        command = ["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", *QUIET]
-        command.append(f"--ServerApp.root_dir={self.folder}")
+        command = ["-m", "jupyterlab", *QUIET, f"--ServerApp.root_dir={self.folder}"]
         if self._port is not None:
             command += [f"--ServerApp.port={self._port}", "--ServerApp.port_retries=0"]
         if not self._browser:
@@ -275,6 +313,11 @@ class Lab:
         environment = _environment(self.settings)
         # In the environment, not on the command line, which other users can see.
         environment["JUPYTER_TOKEN"] = self._token
+        # The kernel that has chatkit, also where the user has another one called python3.
+        environment["JUPYTER_PREFER_ENV_PATH"] = "1"
+        # Files, so that what the user says wins: to listen on 127.0.0.1, and not to offer news.
+        ours = [str(Path(__file__).parent / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
+        environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, ours))
         if self._services.local:
             # Kernels look where the local stack runs, for it may be started again elsewhere.
             environment |= {"CHATKIT_BOOTSTRAP_SERVERS": "", "CHATKIT_MONGO_URI": ""}

@@ -5,10 +5,12 @@ Looks at settings and at the local stack's state file only; nothing is started o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from chatkit.errors import SettingsError
 from chatkit.settings import Settings, read_local_state
 
 __all__ = ["Services", "find_services"]
@@ -39,8 +41,8 @@ def find_services(data: Path | None = None) -> Services:
         A setting is wrong.
     """
     given = Settings() if data is None else Settings(data_dir=data)
-    state = read_local_state(given.data_dir)
     if data is not None:
+        state = read_local_state(given.data_dir)
         if state is None:
             return Services(settings=given, local=True, running=False)
         settings = given.replace(
@@ -51,6 +53,9 @@ def find_services(data: Path | None = None) -> Services:
         return Services(settings=settings, local=True, running=True)
     if not given.model_fields_set & {"bootstrap_servers", "mongo_uri"}:
         return Services(settings=given, local=True, running=False)
+    state = None
+    with suppress(SettingsError):  # with an address set, nobody needs to look into that folder
+        state = read_local_state(given.data_dir)
     local = state is not None and (
         given.bootstrap_servers == state.bootstrap_servers
         and given.mongo_uri.get_secret_value() == state.mongo_uri

@@ -18,6 +18,7 @@ import pytest
 
 from chatkit import lab as lab_module
 from chatkit.channels import Channels
+from chatkit.errors import LocalServiceError
 from chatkit.message import Message
 from chatkit.producer import ChatProducer
 from chatkit.services import find_services
@@ -53,8 +54,8 @@ class Page:
         self.token = parse_qs(self.url.query)["token"][0]
 
     def ask(self, path: str, method: str = "GET", token: bool = True) -> tuple[int, bytes]:
-        assert self.url.hostname == "127.0.0.1"
-        connection = http.client.HTTPConnection("127.0.0.1", self.url.port or 0, timeout=20)
+        assert self.url.hostname
+        connection = http.client.HTTPConnection(self.url.hostname, self.url.port or 0, timeout=20)
         try:
             headers = {"Authorization": f"token {self.token}"} if token else {}
             connection.request(method, path, headers=headers)
@@ -105,6 +106,7 @@ def start_kernel(page: Page) -> None:
 
 def test_one_ctrl_c_ends_everything_that_was_started(lab: Running, tmp_path: Path) -> None:
     page = Page(lab)
+    assert page.url.hostname == "127.0.0.1"
     status, body = page.ask("/lab")
     assert status == 200
     assert b"JupyterLab" in body
@@ -112,6 +114,9 @@ def test_one_ctrl_c_ends_everything_that_was_started(lab: Running, tmp_path: Pat
         body.split(b'id="jupyter-config-data" type="application/json">')[1].split(b"</script>")[0]
     )
     assert config["news"] == {"disabled": True}
+    status, body = page.ask("/lab/api/settings/@jupyterlab/apputils-extension:notification")
+    asks = json.loads(body)["schema"]["properties"]
+    assert (asks["fetchNews"]["default"], asks["checkForUpdates"]["default"]) == ("false", False)
     assert page.ask("/api/kernels", token=False)[0] == 403
     start_kernel(page)
     started = family(lab)
@@ -175,6 +180,42 @@ def test_services_that_run_are_used_and_left_running(
     assert "general" in channels.find()
 
 
+def test_two_labs_at_once_are_not_in_each_other_s_way(
+    settings: Settings, jupyter: dict[str, str], tmp_path: Path
+) -> None:
+    env = {**environment(settings), **jupyter, "CHATKIT_DATA_DIR": str(tmp_path / "data")}
+    with (
+        running("lab", "--no-browser", env=env) as first,
+        running("lab", "--no-browser", env=env) as second,
+    ):
+        pages = [Page(first), Page(second)]
+        assert pages[0].url.port != pages[1].url.port
+        logs = {Path(lab.line_with("Logs ").split()[-1]) for lab in (first, second)}
+        assert len(logs) == 2
+        assert all((log / "jupyterlab.log").is_file() for log in logs)
+        assert second.end(signal.SIGINT, STOP_SECONDS) == 0
+        assert pages[0].ask("/lab")[0] == 200
+        assert archivers(first)
+        assert first.end(signal.SIGINT, STOP_SECONDS) == 0
+    assert [log for log in logs if log.exists()] == [tmp_path / "data" / "logs" / "lab"]
+
+
+def test_what_the_user_says_of_jupyterlab_wins_but_for_the_kernel(
+    settings: Settings, jupyter: dict[str, str], tmp_path: Path
+) -> None:
+    other = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+    other.parent.mkdir(parents=True)
+    other.write_text('{"argv": ["/another/python"], "display_name": "mine", "language": "python"}')
+    env = {**environment(settings), **jupyter, "CHATKIT_DATA_DIR": str(tmp_path / "data")}
+    env["JUPYTER_PREFER_ENV_PATH"] = "0"
+    with running("lab", "--no-browser", "--", "--ServerApp.ip=127.0.0.2", env=env) as lab:
+        page = Page(lab)
+        assert page.url.hostname == "127.0.0.2"
+        specs = json.loads(page.ask("/api/kernelspecs")[1])["kernelspecs"]
+        assert "/another/python" not in specs["python3"]["spec"]["argv"]
+        assert lab.end(signal.SIGINT, STOP_SECONDS) == 0
+
+
 def test_shutting_jupyterlab_down_from_within_ends_all(
     settings: Settings, jupyter: dict[str, str], tmp_path: Path
 ) -> None:
@@ -200,28 +241,61 @@ def test_a_jupyterlab_that_can_not_start_shows_why(
 # Without a process.
 
 
-def test_packaged_notebooks_are_copied_but_never_over_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Notebooks of an installed chatkit; we stand in an empty folder of our own."""
     packaged = tmp_path / "site" / "chatkit" / "notebooks"
     (packaged / "images").mkdir(parents=True)
     for name in ("01-chat.ipynb", "02-next.ipynb", "images/a.png"):
         (packaged / name).write_text("new")
     monkeypatch.setattr(lab_module, "__file__", str(packaged.parent / "lab.py"))
-    home = tmp_path / "home"
-    (home / "chatkit-notebooks").mkdir(parents=True)
-    (home / "chatkit-notebooks" / "01-chat.ipynb").write_text("mine")
-    monkeypatch.chdir(home)
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    return packaged
+
+
+def test_packaged_notebooks_are_copied_but_never_over_others(packaged: Path) -> None:
+    (Path.cwd() / "chatkit-notebooks").mkdir()
+    (Path.cwd() / "chatkit-notebooks" / "01-chat.ipynb").write_text("mine")
     for _ in range(2):
-        folder = lab_module.notebook_folder()
-        assert folder == home / "chatkit-notebooks"
+        folder, newer = lab_module.notebook_folder()
+        assert folder == Path.cwd() / "chatkit-notebooks"
+        assert newer == []
         assert (folder / "01-chat.ipynb").read_text() == "mine"
         assert (folder / "02-next.ipynb").read_text() == "new"
         assert (folder / "images" / "a.png").read_text() == "new"
 
 
+def test_a_newer_notebook_is_spoken_of_until_the_older_copy_is_gone(packaged: Path) -> None:
+    folder, _ = lab_module.notebook_folder()
+    (folder / "02-next.ipynb").write_text("run")
+    (packaged / "01-chat.ipynb").write_text("newer")
+    for _ in range(2):
+        assert lab_module.notebook_folder() == (folder, ["01-chat.ipynb"])
+        assert (folder / "01-chat.ipynb").read_text() == "new"
+    (folder / "01-chat.ipynb").unlink()
+    assert lab_module.notebook_folder() == (folder, [])
+    assert (folder / "01-chat.ipynb").read_text() == "newer"
+    assert (folder / "02-next.ipynb").read_text() == "run"
+
+
+def test_among_the_copies_no_others_are_made(
+    packaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = lab_module.notebook_folder()
+    monkeypatch.chdir(folder)
+    assert lab_module.notebook_folder() == (folder, [])
+    assert not (folder / "chatkit-notebooks").exists()
+
+
+def test_where_nothing_can_be_copied_to_it_says_so(packaged: Path) -> None:
+    (Path.cwd() / "chatkit-notebooks").write_text("a file of the user's")
+    with pytest.raises(LocalServiceError, match="Go to a folder of your own first"):
+        lab_module.notebook_folder()
+
+
 def test_in_a_checkout_the_notebooks_are_opened_in_place() -> None:
-    assert lab_module.notebook_folder() == Path(__file__).parents[1] / "notebooks"
+    assert lab_module.notebook_folder() == (Path(__file__).parents[1] / "notebooks", [])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatkit.cli.output import Steps, facts, quiet_logs, say
+from chatkit.cli.output import Steps, facts, quiet_logs, say, warn
 
 if TYPE_CHECKING:
     from chatkit.lab import Lab
@@ -70,14 +70,17 @@ def lab(
 
 def _show(running: Lab) -> None:
     settings = running.settings
-    facts(
-        "Ready.",
-        {
-            "JupyterLab": running.url,
-            "Notebooks": str(running.folder),
-            "Kafka": settings.bootstrap_servers,
-            "MongoDB": f"database {settings.database}",
-            "Logs": str(running.logs),
-            "Stop": "Ctrl-C",
-        },
-    )
+    pairs = {
+        "JupyterLab": running.url,
+        "Notebooks": str(running.folder),
+        "Kafka": settings.bootstrap_servers,
+        "MongoDB": f"database {settings.database}",
+        "Logs": str(running.logs),
+        "Stop": "Ctrl-C",
+    }
+    facts("Ready.", pairs)
+    if running.newer:
+        warn(
+            f"This chatkit has newer versions of {', '.join(running.newer)}. "
+            "Your copies stay as they are; to get a new one, rename yours and start again."
+        )

@@ -150,9 +150,19 @@ def stop_running(data_dir: Path) -> bool:
     Raises
     ------
     LocalServiceError
-        It did not end although it was killed.
+        It did not end although it was killed, or it is another user's.
     """
     supervisor = holder(data_dir)
+    try:
+        return _stop(data_dir, supervisor)
+    except (PermissionError, psutil.AccessDenied) as error:
+        number = "" if supervisor is None else f" (process {supervisor.pid})"
+        raise LocalServiceError(
+            f"The local stack in {data_dir} is another user's{number}: only they can stop it."
+        ) from error
+
+
+def _stop(data_dir: Path, supervisor: psutil.Process | None) -> bool:
     end = time.monotonic() + STOP_TIMEOUT
     asked = killed = False
     while (data_dir / "lock").exists():

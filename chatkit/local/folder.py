@@ -121,6 +121,7 @@ class DataFolder:
                 (path / name).mkdir(parents=True, exist_ok=True)
             self.lock = self._lock()
         except OSError as error:
+            self._check_that_none_runs()  # as another user's, who lets us look
             raise LocalServiceError(
                 f"The data folder {path} can't be written: {error.strerror}. Make it writable, or "
                 "choose another with --data or CHATKIT_DATA_DIR."
@@ -135,14 +136,7 @@ class DataFolder:
         # Guards inherit the lock, so it is ours only when all servers of a killed stack are gone.
         end = time.monotonic() + LOCK_TIMEOUT
         while (lock := lock_file(self.path / "lock")) is None:
-            state = read_local_state(self.path)
-            if state is not None:
-                raise LocalServiceError(
-                    f"A local stack already runs in {self.path} (process "
-                    f"{state.processes['supervisor'].pid}): Kafka at {state.bootstrap_servers}, "
-                    f"MongoDB at {state.mongo_uri}. Use it as it is, or end it with "
-                    f"`chatkit down`. For a second one choose another folder with --data."
-                )
+            self._check_that_none_runs()
             if time.monotonic() > end:
                 raise LocalServiceError(
                     f"Another process has been starting or stopping a local stack in {self.path} "
@@ -151,6 +145,16 @@ class DataFolder:
                 )
             time.sleep(0.1)
         return lock
+
+    def _check_that_none_runs(self) -> None:
+        state = read_local_state(self.path)
+        if state is not None:
+            raise LocalServiceError(
+                f"A local stack already runs in {self.path} (process "
+                f"{state.processes['supervisor'].pid}): Kafka at {state.bootstrap_servers}, "
+                f"MongoDB at {state.mongo_uri}. Use it as it is, or end it with "
+                f"`chatkit down`. For a second one choose another folder with --data."
+            )
 
     def layout(self, brokers: int | None) -> Layout:
         """Return the folder's layout; a new one for a new folder.
