@@ -28,9 +28,15 @@ from pymongo.errors import PyMongoError
 
 from chatkit.batches import DecodedBatch, PartitionBatch, decode_batches
 from chatkit.channels import Channels
-from chatkit.connection import make_client
+from chatkit.connection import REFUSED_SECONDS, explain, make_client
 from chatkit.documents import dead_letter_document
-from chatkit.errors import BrokerUnavailableError, ServiceError, StoreUnavailableError
+from chatkit.errors import (
+    BrokerRefusedError,
+    BrokerUnavailableError,
+    ServiceError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from chatkit.message import Unreadable, now_ms
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
@@ -52,7 +58,8 @@ LONGEST_BACKOFF = 5.0
 
 def archive_group(settings: Settings, archive_id: str) -> str:
     """Return the consumer group that archives into a database: each database has its own."""
-    return f"{settings.system_prefix.rstrip('.-_')}-archive-{archive_id}"
+    prefix = settings.group_prefix or settings.system_prefix.rstrip(".-_") + "-"
+    return f"{prefix}archive-{archive_id}"
 
 
 def _unless_revoked() -> contextlib.AbstractContextManager[None]:
@@ -139,6 +146,7 @@ class Archiver:
         self._group_id = ""
         self._left_out = threading.Event()
         self._found_topics: dict[str, str] = {}
+        self._records_topic_wanted = True
         self._replayed: set[TopicPartition] = set()
         self._written: dict[TopicPartition, int] = {}
 
@@ -181,11 +189,14 @@ class Archiver:
         seconds = max(self._settings.kafka_timeout, self._settings.mongo_timeout)
         seconds += self._session_ms / 1000
         seconds = seconds if timeout is None else timeout
-        if seconds and not self._ready.wait(seconds):
-            self.stop()
-            raise self._failure or BrokerUnavailableError(
-                f"The archiver was not ready within {seconds:g} s: {self.status.problem}"
-            )
+        end = time.monotonic() + seconds
+        while seconds and not self._ready.wait(0.1):
+            refused = isinstance(self._failure, BrokerRefusedError | StoreRefusedError)
+            if refused or time.monotonic() > end:
+                self.stop()
+                raise self._failure or BrokerUnavailableError(
+                    f"The archiver was not ready within {seconds:g} s: {self.status.problem}"
+                )
         return self
 
     def __enter__(self) -> Self:
@@ -221,19 +232,22 @@ class Archiver:
             self._fail(error)
             self._stop.set()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception, source: str = "poll") -> None:
         self._failure = error
-        source = "mongo" if isinstance(error, StoreUnavailableError | PyMongoError) else "kafka"
+        if isinstance(error, StoreUnavailableError | PyMongoError):
+            source = "mongo"
         self._tell(source, str(error))
 
     def _tell(self, source: str, problem: str) -> None:
-        """Note what is wrong with Kafka or MongoDB; "" when nothing is any more."""
+        """Note what is wrong with MongoDB, or with Kafka, by who found out; "" if nothing is."""
         with self._lock:
             if self._problems.get(source, "") == problem:
                 return
             self._problems[source] = problem
-            both = ". ".join(filter(None, self._problems.values()))
-            self._status = msgspec.structs.replace(self._status, problem=both)
+            kafka = self._problems.get("watch") or self._problems.get("poll", "")
+            others = (self._problems.get(name, "") for name in ("rights", "mongo"))
+            text = ". ".join(filter(None, (kafka, *others)))
+            self._status = msgspec.structs.replace(self._status, problem=text)
         (logger.warning if problem else logger.info)("Archiver: %s", problem or "goes on")
 
     # The watch thread: which topics are there?
@@ -242,21 +256,27 @@ class Archiver:
         looked = time.monotonic()
         suspicious: set[tuple[str, int]] = set()
         while not self._stop.is_set():
+            pause = TOPICS_SECONDS
             try:
-                found = self._channels.topic_ids()
-                if self._settings.channels_topic not in found and not self._found_topics:
+                found = self._channels.topic_ids(readable=True)
+                if self._settings.channels_topic not in found and self._records_topic_wanted:
                     self._make_records_topic()
                 self._found_topics = found
-                self._tell("kafka", "")
+                if not found:
+                    self._ready.set()  # for the first one
+                self._tell("watch", "")
                 if self._group_id and time.monotonic() - looked > GROUP_SECONDS:
                     looked = time.monotonic()
+                    self._tell_denied()
                     left_out = self._partitions_left_out()
                     if left_out & suspicious:
                         self._left_out.set()
                     suspicious = left_out
             except BrokerUnavailableError as error:
-                self._fail(error)
-            self._stop.wait(TOPICS_SECONDS)
+                self._fail(error, "watch")
+                if isinstance(error, BrokerRefusedError):
+                    pause = REFUSED_SECONDS
+            self._stop.wait(pause)
 
     def _partitions_left_out(self) -> set[tuple[str, int]]:
         """Return what a group that is not rebalancing has assigned to nobody.
@@ -271,16 +291,21 @@ class Archiver:
             (info.topic, partition)
             for info in self._channels.find().values()
             for partition in info.partitions
+            if info.topic in self._found_topics
         }
         return expected - group.assigned
+
+    def _tell_denied(self) -> None:
+        denied = sorted(self._channels.topic_ids(readable=False))
+        text = f"Not archived, since the right Read is missing: {', '.join(denied)}"
+        self._tell("rights", text if denied else "")
 
     def _make_records_topic(self) -> None:
         try:
             self._channels.ensure_records_topic()
-        except BrokerUnavailableError:
-            raise
-        except ServiceError as error:
-            logger.warning("No channel records will be archived: %s", error)
+        except BrokerRefusedError as error:  # whoever may, makes it with the first channel
+            logger.warning("Channels' descriptions and moderators are not archived. %s", error)
+        self._records_topic_wanted = False
 
     # The poll thread: owns the consumer.
 
@@ -292,10 +317,14 @@ class Archiver:
                 try:
                     self._poll_until_failure()
                 except (ServiceError, KafkaError) as error:
-                    self._fail(error)
                     lasted = time.monotonic() - started
+                    problem: Exception = error
+                    if isinstance(error, KafkaError):
+                        problem = explain(self._settings, error, lasted, right="Read")
+                    self._fail(problem)
                     delay = 0.1 if lasted > 2 * LONGEST_BACKOFF else min(2 * delay, LONGEST_BACKOFF)
-                    self._stop.wait(delay)
+                    refused = isinstance(problem, BrokerRefusedError | StoreRefusedError)
+                    self._stop.wait(REFUSED_SECONDS if refused else delay)
         finally:
             self._put(None)
 
@@ -427,6 +456,7 @@ class Archiver:
         if batches:
             # Decoded here and not by the writer, so that it is done while MongoDB is busy.
             self._put(decode_batches(batches))
+        self._tell("poll", "")
 
     def _put(self, batch: DecodedBatch | None) -> None:
         """Queue for the writer; while it is busy, stay in the group without reading on."""
@@ -525,8 +555,7 @@ class Archiver:
             try:
                 written = self._writer.write(batch)
             except PyMongoError as error:
-                problem = f"MongoDB takes no messages ({type(error).__name__}: {error})"
-                self._tell("mongo", problem)
+                self._tell("mongo", str(self._store.explain(error)))
                 batch.look_first = True  # part of it may be stored
                 if self._stop.wait(delay):
                     return False

@@ -6,6 +6,7 @@ these records is the archiver's business, not this module's.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,29 +16,44 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.admin import OffsetSpec
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import (
+    AuthorizationError,
+    InvalidReplicationFactorError,
     KafkaError,
+    NoError,
+    PolicyViolationError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
+    for_code,
 )
 
 from chatkit.connection import explain, make_client
 from chatkit.errors import (
+    BrokerRefusedError,
     BrokerUnavailableError,
     ChannelExistsError,
     ChannelNotFoundError,
     InputError,
-    ServiceError,
 )
 from chatkit.message import ChannelRecord
 from chatkit.producer import ChatProducer, Receipt
 from chatkit.settings import Settings
 
-__all__ = ["ChannelInfo", "Channels", "GroupInfo", "PartitionOffsets"]
+__all__ = ["ChannelInfo", "Channels", "ClusterInfo", "GroupInfo", "PartitionOffsets"]
+
+logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 6 * 1024 * 1024
+ALL_TOPICS = {
+    "message.timestamp.type": "LogAppendTime",
+    "max.message.bytes": str(MAX_MESSAGE_BYTES),
+}
+CHANNEL_TOPIC = {**ALL_TOPICS, "cleanup.policy": "delete", "retention.ms": "-1"}
+"""How Kafka is to keep a channel: everything, under the time at which it came."""
+RECORDS_TOPIC = {**ALL_TOPICS, "cleanup.policy": "compact"}
+"""How Kafka is to keep the channel records: the last one of each channel."""
 
 Answer = TypeVar("Answer")
 
@@ -77,6 +93,15 @@ class GroupInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Topic and partition of all that its members have been assigned."""
 
 
+class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A Kafka, as far as clients see it."""
+
+    brokers: int
+    """How many brokers there are."""
+    version: str
+    """Its version, as far as it can be told by what it understands."""
+
+
 class Channels:
     """Lists, creates, describes and deletes channels.
 
@@ -106,8 +131,17 @@ class Channels:
             if admin is not None:
                 admin.close()
 
-    def _ask(self, question: Callable[[KafkaAdminClient], Answer], *, again: bool = True) -> Answer:
-        """Return what Kafka answers; a question that is harmless is put again to another broker."""
+    def _ask(
+        self,
+        question: Callable[[KafkaAdminClient], Answer],
+        *,
+        again: bool = True,
+        right: str = "Describe",
+    ) -> Answer:
+        """Return what Kafka answers; a question that is harmless is put again to another broker.
+
+        The right is that which it takes, for who lacks it.
+        """
         with self._lock:
             started = time.monotonic()
             while True:
@@ -128,8 +162,25 @@ class Channels:
                     spent = time.monotonic() - started
                     hopeless = isinstance(error, KafkaError) and not error.retriable
                     if not again or hopeless or spent + 0.1 > self._settings.kafka_timeout:
-                        raise explain(self._settings, error, spent) from error
+                        raise explain(self._settings, error, spent, right=right) from error
                     time.sleep(0.1)
+
+    def cluster(self) -> ClusterInfo:
+        """Return what Kafka it is.
+
+        Raises
+        ------
+        BrokerUnavailableError
+            No broker answered in time.
+        """
+
+        def ask(admin: KafkaAdminClient) -> ClusterInfo:
+            # Its describe_cluster fails with Kafka 2.8 to 3.6.
+            found = admin._manager.run(admin._get_cluster_metadata, [])
+            version = ".".join(map(str, admin._manager.broker_version))
+            return ClusterInfo(brokers=len(found["brokers"]), version=version)
+
+        return self._ask(ask)
 
     def find(self) -> dict[str, ChannelInfo]:
         """Return each channel by name, sorted.
@@ -146,8 +197,13 @@ class Channels:
                 found[channel] = self._info(channel, topic)
         return found
 
-    def topic_ids(self) -> dict[str, str]:
+    def topic_ids(self, *, readable: bool | None = None) -> dict[str, str]:
         """Return Kafka's id of each topic to archive: all channels' and that of their records.
+
+        Parameters
+        ----------
+        readable : bool, optional
+            Only of those that Kafka lets us read, or does not. Default: of all.
 
         Raises
         ------
@@ -157,8 +213,11 @@ class Channels:
         return {
             topic["name"]: str(topic["topic_id"])
             for topic in self._usable_topics()
-            if topic["name"] == self._settings.channels_topic
-            or self._settings.channel_of(topic["name"]) is not None
+            if (
+                topic["name"] == self._settings.channels_topic
+                or self._settings.channel_of(topic["name"]) is not None
+            )
+            and readable in (None, _may(topic, "READ"))
         }
 
     def group(self, group_id: str) -> GroupInfo:
@@ -169,7 +228,10 @@ class Channels:
         BrokerUnavailableError
             No broker answered in time.
         """
-        found = self._ask(lambda admin: admin.describe_groups([group_id])[group_id])
+        found = self._ask(
+            lambda admin: admin.describe_groups([group_id])[group_id],
+            right=f"Describe on group {group_id!r}",
+        )
         assigned = {
             (topic["topic"], partition)
             for member in found["members"]
@@ -197,16 +259,22 @@ class Channels:
         BrokerUnavailableError
             No broker answered in time.
         """
-        topic_name = self._settings.topic_of(channel)
-        (topic,) = self._ask(lambda admin: admin.describe_topics([topic_name]))
-        if topic["error_code"] == TopicAuthorizationFailedError.errno:
-            raise explain(self._settings, TopicAuthorizationFailedError(topic_name), 0.0)
-        if topic["error_code"] != 0 or not topic["partitions"]:
+        topic = self._topic(self._settings.topic_of(channel))
+        if topic is None:
             raise ChannelNotFoundError(
                 f"There is no channel {channel!r} on Kafka at {self._settings.bootstrap_servers}; "
                 f"make it with 'chatkit channels create {channel}'"
             )
         return self._info(channel, topic)
+
+    def _topic(self, name: str) -> dict[str, Any] | None:
+        """Return what Kafka knows of a topic; None if there is none."""
+        (topic,) = self._ask(lambda admin: admin.describe_topics([name]))
+        if topic["error_code"] == TopicAuthorizationFailedError.errno:
+            error = TopicAuthorizationFailedError(name)
+            raise explain(self._settings, error, 0.0, right=f"Describe on topic {name!r}")
+        found: dict[str, Any] = topic
+        return found if topic["error_code"] == 0 and topic["partitions"] else None
 
     @staticmethod
     def _info(channel: str, topic: Mapping[str, Any]) -> ChannelInfo:
@@ -232,12 +300,49 @@ class Channels:
             lambda admin: (
                 admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST)),
                 admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.LATEST)),
-            )
+            ),
+            right=f"Describe on topic {info.topic!r}",
         )
         return {
             part.partition: PartitionOffsets(starts[part].offset, ends[part].offset)
             for part in parts
         }
+
+    def unsuitable(self) -> dict[str, dict[str, tuple[str, str]]] | None:
+        """Return which topics Kafka keeps in another way than chatkit would have them.
+
+        Returns
+        -------
+        dict or None
+            Topic -> name of the config -> as it is, as it should be. None: we may not know.
+
+        Raises
+        ------
+        BrokerUnavailableError
+            No broker answered in time.
+        """
+        topics = self.topic_ids()
+        names = [*CHANNEL_TOPIC, "retention.bytes"]
+        described = self._ask(
+            lambda admin: admin.describe_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic, names) for topic in topics],
+                config_filter="all",
+            )
+        ).get("topic", {})
+        found: dict[str, dict[str, tuple[str, str]]] = {}
+        for topic, configs in described.items():
+            wanted = RECORDS_TOPIC
+            if topic != self._settings.channels_topic:
+                wanted = {**CHANNEL_TOPIC, "retention.bytes": "-1"}
+            is_now = {name: entry["value"] for name, entry in configs.items()}
+            wrong = {
+                name: (is_now[name], value)
+                for name, value in wanted.items()
+                if name in is_now and not _suits(name, is_now[name], value)
+            }
+            if wrong:
+                found[topic] = wrong
+        return found if any(described.values()) or not topics else None
 
     def create(
         self,
@@ -267,7 +372,8 @@ class Channels:
         Returns
         -------
         ChannelInfo
-            The channel, ready for use.
+            The channel, ready for use. Where Kafka does not let us write its record, that is
+            logged.
 
         Raises
         ------
@@ -277,26 +383,34 @@ class Channels:
             There would be less than one partition.
         ChannelExistsError
             It exists, and ``exist_ok`` is false.
+        BrokerRefusedError
+            Kafka does not let us create it; the text says who else can, and how.
         BrokerUnavailableError
-            No broker answered in time, or it does not let us create topics.
+            No broker answered in time.
         """
         topic = self._settings.topic_of(channel)
         if partitions < 1:
             raise InputError(f"A channel has at least 1 partition, not {partitions}")
-        if not self._create_topic(topic, partitions, {"retention.ms": "-1"}):
+        if not self._create_topic(topic, partitions, CHANNEL_TOPIC):
             if not exist_ok:
                 raise ChannelExistsError(f"Channel {channel!r} exists already")
             return self.describe(channel)
         who = creator or self._settings.user
-        self.publish(
-            ChannelRecord(
-                channel=channel,
-                display_name=display_name,
-                description=description,
-                creator=who,
-                moderators=(who,),
-            )
+        record = ChannelRecord(
+            channel=channel,
+            display_name=display_name,
+            description=description,
+            creator=who,
+            moderators=(who,),
         )
+        try:
+            self.publish(record)
+        except BrokerRefusedError as error:  # one can chat in it all the same
+            logger.warning(
+                "Channel %s is made, but what it is for and who moderates it is not noted. %s",
+                channel,
+                error,
+            )
         return self.describe(channel)
 
     def publish(self, record: ChannelRecord) -> None:
@@ -304,6 +418,8 @@ class Channels:
 
         Raises
         ------
+        BrokerRefusedError
+            Kafka does not let us write it.
         ServiceError
             Kafka did not acknowledge it in time.
         """
@@ -311,8 +427,25 @@ class Channels:
         self._wait(lambda producer: producer.send(record))
 
     def ensure_records_topic(self) -> None:
-        """Make the compacted topic of channel records if it is not there."""
-        self._create_topic(self._settings.channels_topic, 1, {"cleanup.policy": "compact"})
+        """Make the compacted topic of channel records if it is not there.
+
+        Raises
+        ------
+        BrokerRefusedError
+            Kafka does not let us create it, or write to it.
+        BrokerUnavailableError
+            No broker answered in time.
+        """
+        topic = self._settings.channels_topic
+        try:
+            known = self._topic(topic)
+        except BrokerRefusedError:  # one who may not see it may still be let to make it
+            known = None
+        if known is None:
+            self._create_topic(topic, 1, RECORDS_TOPIC)
+        elif not _may(known, "WRITE"):
+            error = TopicAuthorizationFailedError(topic)
+            raise explain(self._settings, error, 0.0, right=f"Write on topic {topic!r}")
 
     def delete(self, channel: str) -> None:
         """Delete a channel's topic, with every record in it, and its record. Not its archive.
@@ -321,6 +454,8 @@ class Channels:
         ------
         ChannelNotFoundError
             There is none of this name.
+        BrokerRefusedError
+            Kafka does not let us delete it.
         BrokerUnavailableError
             No broker answered in time.
         """
@@ -333,10 +468,14 @@ class Channels:
                 return False
             return True
 
-        if not self._ask(delete, again=False):
+        if not self._ask(delete, again=False, right=f"Delete on topic {topic!r}"):
             return
-        self.ensure_records_topic()
-        self._wait(lambda producer: producer.forget_channel(channel))
+        try:
+            self.ensure_records_topic()
+        except BrokerRefusedError as error:
+            logger.warning("Channel %s is deleted, but not its record. %s", channel, error)
+        else:
+            self._wait(lambda producer: producer.forget_channel(channel))
 
     def _wait(self, send: Callable[[ChatProducer], Future[Receipt]]) -> None:
         producer = ChatProducer(self._settings)
@@ -352,29 +491,58 @@ class Channels:
 
     def _create_topic(self, topic: str, partitions: int, configs: Mapping[str, str]) -> bool:
         """Make a topic and wait until it can be used; False if it is there already."""
-        brokers = len(self._ask(lambda admin: admin.describe_cluster())["brokers"])
-        replicas = min(3, brokers)
-        config = {
+        replicas = self._settings.replication_factor or min(3, self.cluster().brokers)
+        if replicas > 0:
+            configs = {"min.insync.replicas": "2" if replicas >= 3 else "1", **configs}
+        wanted = {
             "num_partitions": partitions,
             "replication_factor": replicas,
-            "configs": {
-                "min.insync.replicas": str(2 if replicas == 3 else 1),
-                "message.timestamp.type": "LogAppendTime",
-                "max.message.bytes": str(MAX_MESSAGE_BYTES),
-                **configs,
-            },
+            "configs": configs,
         }
 
         def create(admin: KafkaAdminClient) -> bool:
-            try:
-                admin.create_topics({topic: config}, wait_for_metadata=True)
-            except TopicAlreadyExistsError:
+            (made,) = admin.create_topics({topic: wanted}, raise_errors=False)["topics"]
+            error = for_code(made["error_code"])
+            if error is TopicAlreadyExistsError:
                 return False
-            except TopicAuthorizationFailedError as error:
-                raise ServiceError(
-                    f"Kafka does not let us create topic {topic!r}: ask who runs it to create it, "
-                    "or to allow it for your user"
-                ) from error
+            if error is not NoError:
+                raise error(made["error_message"] or topic)
+            admin.wait_for_topics([topic])
             return True
 
-        return self._ask(create, again=False)
+        try:
+            return self._ask(create, again=False, right=f"Create on topic {topic!r}")
+        except BrokerRefusedError as error:
+            cause, advice = error.__cause__, "Or let whoever runs it create"
+            if isinstance(cause, AuthorizationError) and self._is_there(topic):
+                return False  # Kafka looks at the right first
+            if isinstance(cause, InvalidReplicationFactorError | PolicyViolationError):
+                advice = (
+                    "Set CHATKIT_REPLICATION_FACTOR to how many brokers are to hold a topic (it is "
+                    f"{replicas}; -1: as many as Kafka is set to), or let whoever runs it create"
+                )
+            raise BrokerRefusedError(
+                f"{error}. {advice} topic {topic!r} with {_counted(partitions, 'partition')} and "
+                + ", ".join(f"{name}={value}" for name, value in configs.items())
+            ) from cause
+
+    def _is_there(self, topic: str) -> bool:
+        try:
+            return self._topic(topic) is not None
+        except BrokerRefusedError:
+            return False
+
+
+def _may(topic: Mapping[str, Any], right: str) -> bool:
+    """Return whether we have a right on a topic, or Kafka does not tell which we have."""
+    return right in (topic["authorized_operations"] or [right])
+
+
+def _suits(name: str, value: str, wanted: str) -> bool:
+    if name == "max.message.bytes":
+        return int(value) >= int(wanted)
+    return value == wanted
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}" + ("" if count == 1 else "s")

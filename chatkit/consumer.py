@@ -18,8 +18,9 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
-from chatkit.connection import explain, make_client
-from chatkit.errors import BrokerUnavailableError, ChatkitError, InputError
+from chatkit.connection import REFUSED_SECONDS, explain, make_client
+from chatkit.diagnosis import diagnose
+from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, ChatkitError, InputError
 from chatkit.message import Received, Unreadable, check_channel_name, decode
 from chatkit.settings import Settings
 
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
 METADATA_SECONDS = 3.0
 """How often to ask Kafka which partitions there are."""
+LOOK_UP_SECONDS = 5.0
+"""For Kafka to tell where a partition begins or ends."""
 NEW_PARTITIONS_SECONDS = 1.0
 """How often to look for partitions that were added, in what Kafka has told."""
 
@@ -125,7 +128,7 @@ def read_records(
 
 
 def _skip_gap(consumer: KafkaConsumer, part: TopicPartition, offset: int) -> Gap:
-    start = consumer.beginning_offsets([part], timeout_ms=5000)[part]
+    start = consumer.beginning_offsets([part], timeout_ms=int(LOOK_UP_SECONDS * 1000))[part]
     consumer.seek(part, start)
     return Gap(part.topic, part.partition, offset, start - 1)
 
@@ -206,7 +209,7 @@ def read_range(
                     f"{settings.kafka_timeout:g} s; it may be restarting: try again"
                 )
     except KafkaError as error:
-        raise explain(settings, error, settings.kafka_timeout) from error
+        raise explain(settings, error, settings.kafka_timeout, right="Read") from error
     finally:
         _close(consumer)
     return found
@@ -315,8 +318,10 @@ class ConsumerThread:
             self.stop()
             with self._lock:
                 waiting = ", ".join(sorted(self._orders))
+            finding = None if self._problem else diagnose(self._settings)
             raise BrokerUnavailableError(
                 self._problem
+                or (finding.text if finding else "")
                 or f"Kafka at {self._settings.bootstrap_servers} gave nothing of {waiting or 'it'} "
                 f"within {seconds:g} s: is the channel there ('chatkit channels list')?"
             )
@@ -356,13 +361,17 @@ class ConsumerThread:
                 finally:
                     _close(consumer)
             except (ChatkitError, KafkaError) as error:
-                self._tell(str(error))
-                self._stop.wait(0.5)
+                problem: Exception = error
+                if isinstance(error, KafkaError):
+                    problem = explain(self._settings, error, LOOK_UP_SECONDS, right="Read")
+                self._tell(str(problem))
+                refused = isinstance(problem, BrokerRefusedError)
+                self._stop.wait(REFUSED_SECONDS if refused else 0.5)
             except Exception as error:
-                problem = f"What was read could not be taken: {type(error).__name__}: {error}"
-                if problem != self._problem:
+                text = f"What was read could not be taken: {type(error).__name__}: {error}"
+                if text != self._problem:
                     logger.exception("The consumer thread failed; it tries the same again")
-                self._tell(problem)
+                self._tell(text)
                 self._stop.wait(1.0)
 
     def _read(self, consumer: KafkaConsumer) -> None:
@@ -457,7 +466,7 @@ class ConsumerThread:
         consumer: KafkaConsumer, parts: list[TopicPartition], edge: str
     ) -> dict[TopicPartition, int]:
         look_up = consumer.beginning_offsets if edge == "beginning" else consumer.end_offsets
-        return dict(look_up(parts, timeout_ms=5000))
+        return dict(look_up(parts, timeout_ms=int(LOOK_UP_SECONDS * 1000)))
 
     def _add_partitions(self, consumer: KafkaConsumer) -> None:
         """Begin to read partitions that were added to a followed topic."""

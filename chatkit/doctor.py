@@ -15,14 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
 
 from chatkit.archiver import Archiver, archive_group
 from chatkit.channels import ChannelInfo, Channels
-from chatkit.connection import make_client
 from chatkit.consumer import ConsumerThread
-from chatkit.errors import ChatkitError, ServiceError
+from chatkit.errors import BrokerRefusedError, ChatkitError, ServiceError
 from chatkit.message import Message, Received
 from chatkit.producer import ChatProducer
 from chatkit.settings import Settings
@@ -38,6 +35,8 @@ ANSWER_SECONDS = 5.0
 ARCHIVE_SECONDS = 12.0
 """For a message to get from Kafka into MongoDB, which takes a running archiver a second or two."""
 CLEANING_SECONDS = 6.0
+SPARE_CHANNEL = "doctor"
+"""Used for the round trip where we may make no channel."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +77,7 @@ class _Examination:
         name: str,
         work: Callable[[], str],
         *,
-        seconds: float = ANSWER_SECONDS + 2,
+        seconds: float = ANSWER_SECONDS + 3,
         needs: tuple[str, ...] = (),
     ) -> Check:
         self._begin(name)
@@ -98,7 +97,7 @@ class _Examination:
             detail, ok, made = str(error), False, False
         except ChatkitError as error:
             detail, ok = str(error), False
-        except (OSError, KafkaError) as error:
+        except OSError as error:
             detail, ok = f"{type(error).__name__}: {error}", False
         if not ok:
             self.failed.add(name)
@@ -160,7 +159,7 @@ def examine(
     here = _Examination(begin)
     yield here.check("versions", _versions)
     with Channels(settings) as channels, MessageStore(settings) as store:
-        yield here.check("kafka", lambda: _kafka(settings))
+        yield here.check("kafka", lambda: _kafka(settings, channels))
         yield here.check("mongodb", lambda: _mongodb(settings, store))
         needed = local and bool(here.failed & {"kafka", "mongodb"})
         yield here.check("java", lambda: _java(settings, needed), seconds=10)
@@ -261,16 +260,11 @@ def _local_program(find: Callable[[], str], needed: bool) -> str:
         return "None here, and none needed: only local services need it"
 
 
-def _kafka(settings: Settings) -> str:
-    admin = make_client(KafkaAdminClient, settings, request_timeout_ms=int(ANSWER_SECONDS * 1000))
-    try:
-        brokers = admin.describe_cluster()["brokers"]
-        kind = admin.get_broker_version_data(brokers[0]["broker_id"])
-    finally:
-        admin.close()
+def _kafka(settings: Settings, channels: Channels) -> str:
+    found = channels.cluster()
     return (
-        f"{_number(len(brokers), 'broker')} at {settings.bootstrap_servers}, "
-        f"version {'.'.join(map(str, kind.broker_version))}"
+        f"{_number(found.brokers, 'broker')} at {settings.bootstrap_servers}, "
+        f"version {found.version}, {settings.security_protocol}"
     )
 
 
@@ -283,9 +277,35 @@ def _mongodb(settings: Settings, store: MessageStore) -> str:
 
 def _topics(settings: Settings, channels: Channels) -> str:
     found = channels.find()
+    text = f"{_number(len(found), 'channel')}, in topics named {settings.topic_prefix}*"
+    warnings = []
     if not found:
-        raise _Warning("There is no channel yet. Make one with 'chatkit channels create general'")
-    return f"{_number(len(found), 'channel')}, in topics named {settings.topic_prefix}*"
+        warnings.append(
+            "There is no channel yet, or none that Kafka lets us see. Make one with 'chatkit "
+            "channels create general'"
+        )
+    unsuitable = channels.unsuitable()
+    if unsuitable is None:
+        text += "; how Kafka keeps them can't be seen without the right DescribeConfigs on them"
+    elif unsuitable:
+        warnings.append(_about_configs(unsuitable))
+    if warnings:
+        raise _Warning(". ".join([text, *warnings]))
+    return text
+
+
+def _about_configs(unsuitable: dict[str, dict[str, tuple[str, str]]]) -> str:
+    topics = [
+        f"topic {topic}: "
+        + ", ".join(f"{name}={now}, not {wanted}" for name, (now, wanted) in configs.items())
+        for topic, configs in sorted(unsuitable.items())
+    ]
+    more = f", and {len(topics) - 5} more" if len(topics) > 5 else ""
+    return (
+        "Kafka does not keep all of them as they should be, so messages may vanish from it, be "
+        "refused for their size, or stand where their senders' clocks say; whoever runs it can "
+        f"set the configs of {'; '.join(topics[:5])}{more}"
+    )
 
 
 class _RoundTrip:
@@ -298,6 +318,7 @@ class _RoundTrip:
         name = f"doctor-{secrets.token_hex(4)}"
         self._message = Message.new(name, settings.user, "One message, the whole way round")
         self._info: ChannelInfo | None = None
+        self._made = False
         self._needs_archiver = True
         self._archiver: Archiver | None = None
         self._consumer: ConsumerThread | None = None
@@ -305,8 +326,12 @@ class _RoundTrip:
 
     def look_for_archiver(self) -> str:
         """Return how many archivers there are, and how far they are behind."""
-        members = self._members()
         waiting = self._waiting()
+        try:
+            members = self._members()
+        except BrokerRefusedError as error:  # who only chats has no business with the group
+            self._needs_archiver = False
+            raise _Warning(f"Whether one runs can't be seen. {error}") from error
         self._needs_archiver = not members
         records = f"{_number(waiting, 'record')} not archived yet"
         if not members:
@@ -320,16 +345,7 @@ class _RoundTrip:
         archive_id = self._store.archive_id()
         if archive_id is None:
             return 0
-        group = archive_group(self._settings, archive_id)
-        admin = make_client(
-            KafkaAdminClient, self._settings, request_timeout_ms=int(ANSWER_SECONDS * 1000)
-        )
-        try:
-            return len(admin.describe_groups([group])[group]["members"])
-        except KafkaError:  # a Kafka that has never seen a group
-            return 0
-        finally:
-            admin.close()
+        return self._channels.group(archive_group(self._settings, archive_id)).members
 
     def _waiting(self) -> int:
         waiting = 0
@@ -340,15 +356,26 @@ class _RoundTrip:
         return waiting
 
     def create(self) -> str:
-        """Make the channel and a reader."""
-        self._info = self._channels.create(
-            self._message.channel, description="Made by 'chatkit doctor', and deleted again"
-        )
+        """Make the channel, or take the one that is there for this, and a reader."""
+        try:
+            self._info = self._channels.create(
+                self._message.channel, description="Made by 'chatkit doctor', and deleted again"
+            )
+            self._made = True
+        except BrokerRefusedError as error:
+            self._info = self._channels.find().get(SPARE_CHANNEL)
+            if self._info is None:
+                raise BrokerRefusedError(
+                    f"{error}. Where channels can't be made, one named {SPARE_CHANNEL} is used for "
+                    "this check, if there is one"
+                ) from error
+            self._message = Message.new(SPARE_CHANNEL, self._settings.user, self._message.body)
         consumer = ConsumerThread(self._take, self._settings)
         self._consumer = consumer
-        consumer.follow(self._message.channel, "beginning")
+        consumer.follow(self._info.channel, "end" if not self._made else "beginning")
         consumer.start()
-        return f"Made channel {self._info.channel}, and a reader for it"
+        how = "Made" if self._made else "No right to make one, so this uses"
+        return f"{how} channel {self._info.channel}, and a reader for it"
 
     def _take(self, items: Any) -> None:
         for item in items:
@@ -400,7 +427,7 @@ class _RoundTrip:
         """Take away all that was made; what was not made can't fail."""
         if self._consumer is not None:
             self._consumer.stop(2)
-        if self._info is not None:
+        if self._info is not None and self._made:
             self._channels.delete(self._info.channel)
         if self._archiver is not None:
             self._archiver.stop(4)
@@ -409,10 +436,11 @@ class _RoundTrip:
         name = self._info.channel
         if in_archive:
             self._store.delete_channel(name)
+        if in_archive and self._made:
             with self._store.answering():
                 positions = self._store.database["positions"]
                 positions.delete_many({"topic_id": self._info.topic_id})
-        return f"Deleted channel {name}"
+        return f"Deleted channel {name}" if self._made else f"Emptied the archive of {name}"
 
 
 def _number(count: int, word: str) -> str:

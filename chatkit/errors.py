@@ -12,9 +12,11 @@
     │   ├── NotAllowedError         only the author edits; author or moderator deletes
     │   └── ImportFormatError       a file is not in the format that was named
     └── ServiceError                the outside world did not do its part; it may later
-        ├── BrokerUnavailableError  no Kafka broker answered in time, or it refused us
+        ├── BrokerUnavailableError  no Kafka broker answered in time
+        │   └── BrokerRefusedError  one answered, but won't have us, or won't do it
         ├── SendError               a message was not acknowledged; carries the message
-        ├── StoreUnavailableError   MongoDB did not answer in time, or it refused us
+        ├── StoreUnavailableError   MongoDB did not answer in time
+        │   └── StoreRefusedError   it answered, but won't have us, or won't do it
         └── LocalServiceError       a local server can't start; shows the end of its log
 
 Using an object after ``close()`` or before ``open()`` is a bug in the calling program and raises
@@ -26,6 +28,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "BrokerRefusedError",
     "BrokerUnavailableError",
     "ChannelExistsError",
     "ChannelNameError",
@@ -39,6 +42,7 @@ __all__ = [
     "SendError",
     "ServiceError",
     "SettingsError",
+    "StoreRefusedError",
     "StoreUnavailableError",
 ]
 
@@ -87,6 +91,10 @@ class BrokerUnavailableError(ServiceError):
     """No Kafka broker answered within the time allowed, or it refused the connection."""
 
 
+class BrokerRefusedError(BrokerUnavailableError):
+    """Kafka answers, but does not let us in, or not do this; until a setting or a right changes."""
+
+
 class SendError(ServiceError):
     """Kafka did not acknowledge a message in time.
 
@@ -107,6 +115,10 @@ class SendError(ServiceError):
 
 class StoreUnavailableError(ServiceError):
     """MongoDB did not answer within the time allowed, or it refused the connection."""
+
+
+class StoreRefusedError(StoreUnavailableError):
+    """MongoDB answers, but does not let us in, or not do this; until a setting or role changes."""
 
 
 class LocalServiceError(ServiceError):

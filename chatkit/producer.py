@@ -17,16 +17,19 @@ from typing import Any, Self
 
 import msgspec
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
     AuthorizationError,
+    ClusterAuthorizationFailedError,
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
 
-from chatkit.connection import make_client
-from chatkit.errors import BrokerUnavailableError, SendError, SettingsError
+from chatkit.connection import REFUSED_SECONDS, explain, make_client
+from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, SendError, SettingsError
 from chatkit.message import ChannelRecord, Event, Message, encode
 from chatkit.settings import Settings
 
@@ -38,6 +41,8 @@ CONNECT_WAIT = 2.0
 """Seconds that one attempt to reach a broker may take."""
 METADATA_WAIT = 1.0
 """Seconds that one attempt may wait for the leader of a topic."""
+EXPLAIN_SECONDS = 10.0
+"""How often to look into why no broker answers, which takes a moment."""
 MISSING_TOPIC_PATIENCE = 3.0
 """Seconds for which brokers may say that a topic, perhaps a new one, does not exist."""
 REQUEST_LIMIT = 6 * 1024 * 1024
@@ -66,6 +71,8 @@ class _Job(msgspec.Struct, eq=False):
     item: Any
     deadline: float
     receipt: Future[Receipt]
+    again: bool = False
+    """Whether it was given to a second KafkaProducer, since the first failed for another's sake."""
 
 
 class ChatProducer:
@@ -94,6 +101,8 @@ class ChatProducer:
         # Owned by the thread:
         self._producer: KafkaProducer | None = None
         self._missing: set[str] = set()
+        self._explained = float("-inf")
+        self._explanation = ""
 
     def open(self) -> Self:
         """Start the thread that talks to Kafka; returns at once, also with no broker."""
@@ -241,7 +250,10 @@ class ChatProducer:
                 producer = self._ready_producer(left)
                 future = producer.send(job.topic, key=job.key, value=job.value)
             except KafkaTimeoutError as error:
-                problem = f"no broker answered: {error}"
+                if now - self._explained > EXPLAIN_SECONDS:
+                    self._explained = now
+                    self._explanation = str(explain(self._settings, error, METADATA_WAIT))
+                problem = self._explanation
                 if self._is_missing(job.topic):
                     missing_since = missing_since or now
                     if now - missing_since > MISSING_TOPIC_PATIENCE:
@@ -251,16 +263,16 @@ class ChatProducer:
                 return
             except BrokerUnavailableError as error:
                 problem = str(error)
-                self._pause()
-            except AuthorizationError as error:
-                self._fail(job, f"Kafka does not allow it: {error}")
+                self._pause(REFUSED_SECONDS if isinstance(error, BrokerRefusedError) else 0.1)
+            except (AuthorizationError, MessageSizeTooLargeError) as error:
+                self._settle_failed(job, error)
                 return
             except KafkaError as error:
                 problem = f"{type(error).__name__}: {error}"
                 if not error.retriable:
                     self._fail(job, problem)
                     return
-                self._pause()
+                self._pause(0.1)
             except (SettingsError, AssertionError, ValueError) as error:
                 self._fail(job, str(error))
                 return
@@ -268,9 +280,16 @@ class ChatProducer:
                 future.add_callback(self._settle, job).add_errback(self._settle_failed, job)
                 return
 
-    def _pause(self) -> None:
-        """Wait a little before the next attempt, less when there is no time."""
+    def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt, only a little once we are to end."""
+        if not self._closing.wait(seconds):
+            return
         time.sleep(max(0.0, min(0.1, self._give_up - time.monotonic())))
+
+    def _fail_refused(self, job: _Job, error: AuthorizationError) -> None:
+        right = f"Write on topic {job.topic!r}"
+        problem = str(explain(self._settings, error, 0.0, right=right))
+        self._fail(job, problem, refused=True)
 
     def _is_missing(self, topic: str) -> bool:
         """Return whether the brokers say that there is no such topic; no answer is no."""
@@ -338,19 +357,64 @@ class ChatProducer:
     def _settle_failed(self, job: _Job, error: BaseException) -> None:
         if isinstance(error, UnknownTopicOrPartitionError):
             self._fail(job, f"topic {job.topic!r} does not exist (any more)")
+            return
+        # After most errors a KafkaProducer never writes again, and fails all with the same one: the
+        # next message goes through a new one.
+        self._broken.set()
+        if isinstance(error, AuthorizationError):
+            if error.args[:1] == (job.topic,) or not self._try_again(job):
+                self._fail_refused(job, error)
+        elif isinstance(error, MessageSizeTooLargeError):
+            threading.Thread(  # this one is kafka-python's, and must not wait
+                target=self._settle_too_large,
+                args=(job,),
+                name="chatkit-producer-size",
+                daemon=True,
+            ).start()
+        elif ClusterAuthorizationFailedError.__name__ in str(error):
+            # What an idempotent producer is told that may write to no topic at all.
+            self._fail_refused(job, TopicAuthorizationFailedError(job.topic))
         else:
-            if not isinstance(error, AuthorizationError | MessageSizeTooLargeError):
-                # A KafkaProducer never writes again after a batch has expired, and is in doubt
-                # after most else: the next message goes through a new one.
-                self._broken.set()
             self._fail(job, f"{type(error).__name__}: {error}")
 
-    def _fail(self, job: _Job, problem: str) -> None:
-        error = SendError(
-            f"Kafka ({self._settings.bootstrap_servers}) did not acknowledge it: {problem}. "
-            "It may have arrived all the same; trying again keeps its id",
-            job.item,
+    def _try_again(self, job: _Job) -> bool:
+        """Queue a job once more; False if it was before."""
+        before, job.again = job.again, True
+        if not before:
+            self._jobs.put(job)
+        return not before
+
+    def _settle_too_large(self, job: _Job) -> None:
+        size = len(job.key) + len(job.value or b"")
+        limit = 0
+        with contextlib.suppress(BrokerUnavailableError, KafkaError, KeyError):
+            limit = int(self._topic_config(job.topic, "max.message.bytes"))
+        if size < min(limit, REQUEST_LIMIT) and self._try_again(job):
+            return
+        self._fail(
+            job,
+            f"its {size:,} bytes are more than topic {job.topic!r} takes"
+            + (f" ({limit:,})" if limit else "")
+            + f": whoever runs Kafka must set max.message.bytes to {REQUEST_LIMIT:,} there, or "
+            "write less at a time",
+            refused=True,
         )
+
+    def _topic_config(self, topic: str, name: str) -> str:
+        admin = make_client(KafkaAdminClient, self._settings, timeout=2.0, request_timeout_ms=2000)
+        try:
+            asked = ConfigResource(ConfigResourceType.TOPIC, topic, [name])
+            found = admin.describe_configs([asked], config_filter="all")
+            return str(found["topic"][topic][name]["value"])
+        finally:
+            admin.close()
+
+    def _fail(self, job: _Job, problem: str, *, refused: bool = False) -> None:
+        where = f"Kafka ({self._settings.bootstrap_servers})"
+        text = f"{where} did not acknowledge it: {problem}"
+        if not refused:
+            text += ". It may have arrived all the same; trying again keeps its id"
+        error = SendError(text, job.item)
         with contextlib.suppress(InvalidStateError):
             job.receipt.set_exception(error)
         self._done(job)

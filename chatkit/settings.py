@@ -80,9 +80,19 @@ def read_local_state(data_dir: Path) -> LocalState | None:
     -------
     LocalState or None
         None if nothing runs there.
+
+    Raises
+    ------
+    SettingsError
+        The folder is another user's, who lets nobody look into it.
     """
     try:
         state = msgspec.json.decode((data_dir / STATE_FILE).read_bytes(), type=LocalState)
+    except PermissionError as error:
+        raise SettingsError(
+            f"CHATKIT_DATA_DIR: {data_dir} can't be looked into: {error.strerror}. Whoever keeps "
+            "that stack must let you read the folder, or choose one of your own"
+        ) from error
     except (OSError, ValueError, RecursionError, msgspec.DecodeError):
         return None
     return state if state.processes and all(map(_is_alive, state.processes.values())) else None
@@ -175,6 +185,10 @@ class Settings(BaseSettings):
     """Channel ``general`` is topic ``chat.general``."""
     system_prefix: str = "chatkit."
     """Beginning of the topics that are no channels (``chatkit.channels``)."""
+    group_prefix: str | None = None
+    """Beginning of the archivers' consumer group. Default: that of ``system_prefix``."""
+    replication_factor: int | None = Field(default=None, ge=-1, le=32767)
+    """How many brokers hold a new topic; -1: as Kafka is set. Default: 3, if there are so many."""
 
     mongo_uri: SecretStr = SecretStr("mongodb://localhost:27017")
     """MongoDB's address; may hold user and password."""
@@ -257,10 +271,17 @@ class Settings(BaseSettings):
             raise ValueError('must be 1-63 bytes with none of /\\. "$*<>:|?')
         return value
 
-    @field_validator("topic_prefix", "system_prefix")
+    @field_validator("replication_factor")
     @classmethod
-    def _check_prefix(cls, value: str) -> str:
-        if not TOPIC_PREFIX.fullmatch(value):
+    def _check_replication(cls, value: int | None) -> int | None:
+        if value == 0:
+            raise ValueError("must be 1 or more, or -1 for as many as Kafka is set to")
+        return value
+
+    @field_validator("topic_prefix", "system_prefix", "group_prefix")
+    @classmethod
+    def _check_prefix(cls, value: str | None) -> str | None:
+        if value is not None and not TOPIC_PREFIX.fullmatch(value):
             raise ValueError("must be 1-169 letters a-z or A-Z, digits, '.', '_' and '-'")
         return value
 

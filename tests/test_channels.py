@@ -89,7 +89,7 @@ def test_the_topic_of_a_channel_keeps_everything_under_the_brokers_time(
     assert found["message.timestamp.type"] == "LogAppendTime"
     assert found["retention.ms"] == "-1"
     assert found["max.message.bytes"] == str(6 * 1024 * 1024)
-    assert "cleanup.policy" not in found  # the default: old segments go, by retention, never
+    assert found["cleanup.policy"] == "delete"  # of old segments, by retention: never
 
 
 def test_the_topic_of_channel_records_is_compacted(channels: Channels, settings: Settings) -> None:

@@ -150,9 +150,12 @@ def test_frozen_servers_get_an_answer_in_time(tmp_path: Path) -> None:
             stack.kafka.resume()
             stack.mongod.resume()
         assert took < 15  # with 5 s for an answer, as by default: some 12
-        assert not checks["kafka"].ok
-        assert not checks["mongodb"].ok
-        assert "within" in checks["kafka"].detail
+        for name in ("kafka", "mongodb"):
+            assert not checks[name].ok
+            assert "frozen or very busy" in checks[name].detail
+            assert "within 2" in checks[name].detail
+        assert "CHATKIT_BOOTSTRAP_SERVERS" in checks["kafka"].detail
+        assert "CHATKIT_MONGO_URI" in checks["mongodb"].detail
 
 
 def test_local_services_are_started_for_the_check_and_ended(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ KNOWS = {
     "traitlets": "widgets",
     "IPython": "widgets  workshop",
     "plotly": "plots  share",
-    "kafka": "diagnosis  connection  producer  consumer  channels  archiver  workshop  local  doctor",
+    "kafka": "diagnosis  connection  producer  consumer  channels  archiver  workshop  local",
     "bson": "documents  store  writer  segments  history  stats  read_marks  dead_letters",
     "pymongo": "store  writer  archiver  segments  history  stats  read_marks  dead_letters  local",
     "pymongoarrow": "history  segments  stats",

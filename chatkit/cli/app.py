@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from chatkit.cli import archive, channels, doctor, importing, lab, services
+from chatkit.cli import archive, channels, chat, doctor, importing, lab, services
 
 __all__ = ["app"]
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 
 for command in (
     lab.lab,
+    chat.chat,
     doctor.doctor,
     services.up,
     services.down,
