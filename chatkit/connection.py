@@ -157,7 +157,7 @@ def make_client(
         except KafkaConfigurationError as error:
             raise SettingsError(f"Kafka's client refuses its settings: {error}") from error
         except (KafkaError, OSError) as error:
-            problem = explain(settings, error, time.monotonic() - started)
+            problem = explain(settings, error, seconds)
             attempt = seconds - (time.monotonic() - started)
             if isinstance(problem, BrokerRefusedError) or attempt < 0.1:
                 raise problem from error

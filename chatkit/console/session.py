@@ -209,6 +209,7 @@ class _Chat:
         else:
             names = word == "/join" and bool(space)
         if names:
+            rest = rest.lstrip(" ")
             for name in self._room.channels():
                 if name.startswith(rest):
                     yield Suggestion(name, len(rest))
