@@ -66,11 +66,22 @@ def latency(quick: Quick = False, as_json: AsJson = False) -> None:
     _show("Typed in one page, shown in another: ms, and ratios", result, as_json)
 
 
+@app.command()
+def console(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Enter in one terminal to shown in another, in ms."""
+    from benchmarks import console as bench
+
+    with _stack() as stack:
+        result = bench.run(stack.settings, messages=20 if quick else 50)
+    _show("Typed in one terminal, shown in another: ms, and ratios", result, as_json)
+
+
 @app.command(name="all")
 def everything(quick: Quick = False, as_json: AsJson = False) -> None:
     """Every benchmark, one after the other."""
     archive(quick, as_json)
     latency(quick, as_json)
+    console(quick, as_json)
 
 
 if __name__ == "__main__":

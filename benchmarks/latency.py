@@ -187,6 +187,21 @@ def _delete(settings: Settings, channels: Channels, store: MessageStore) -> None
     store.database.client.drop_database(settings.database)
 
 
+def compare(taken: dict[str, list[float]], messages: int) -> dict[str, Any]:
+    """Return median and 95th percentile of each way in ms, and their ratios."""
+    result: dict[str, Any] = {"messages": messages}
+    for way_name, values in taken.items():
+        result[f"{way_name}_median_ms"] = statistics.median(values)
+        result[f"{way_name}_p95_ms"] = statistics.quantiles(values, n=20, method="inclusive")[-1]
+    result["ratios"] = {
+        f"by_hand/ours, {what}": round(
+            result[f"by_hand_{what}_ms"] / max(1.0, result[f"ours_{what}_ms"]), 3
+        )
+        for what in ("median", "p95")
+    }
+    return result
+
+
 def run(settings: Settings, *, messages: int) -> dict[str, Any]:
     """Measure both ways in turns; what is made for it in Kafka and MongoDB is deleted again.
 
@@ -225,14 +240,4 @@ def run(settings: Settings, *, messages: int) -> dict[str, Any]:
                 taken = _measure(ways, messages, lambda: chance.uniform(0.2, 0.5))
         finally:
             _delete(own, channels, store)
-    result: dict[str, Any] = {"messages": messages}
-    for way_name, values in taken.items():
-        result[f"{way_name}_median_ms"] = statistics.median(values)
-        result[f"{way_name}_p95_ms"] = statistics.quantiles(values, n=20, method="inclusive")[-1]
-    result["ratios"] = {
-        f"by_hand/ours, {what}": round(
-            result[f"by_hand_{what}_ms"] / max(1.0, result[f"ours_{what}_ms"]), 3
-        )
-        for what in ("median", "p95")
-    }
-    return result
+    return compare(taken, messages)

@@ -146,6 +146,7 @@ class Archiver:
         self._group_id = ""
         self._left_out = threading.Event()
         self._found_topics: dict[str, str] = {}
+        self._found_nothing = False
         self._records_topic_wanted = True
         self._replayed: set[TopicPartition] = set()
         self._written: dict[TopicPartition, int] = {}
@@ -262,8 +263,7 @@ class Archiver:
                 if self._settings.channels_topic not in found and self._records_topic_wanted:
                     self._make_records_topic()
                 self._found_topics = found
-                if not found:
-                    self._ready.set()  # for the first one
+                self._found_nothing = not found
                 self._tell("watch", "")
                 if self._group_id and time.monotonic() - looked > GROUP_SECONDS:
                     looked = time.monotonic()
@@ -399,7 +399,7 @@ class Archiver:
 
     def _place(self, consumer: KafkaConsumer) -> None:
         """Seek each new partition to where the archive ends, once MongoDB tells."""
-        if self._joined.is_set() and not self._unplaced:
+        if (self._joined.is_set() or self._found_nothing) and not self._unplaced:
             self._ready.set()
         for part in list(self._unplaced):
             topic_id = self._topic_ids.get(part.topic)

@@ -310,14 +310,16 @@ class Lab:
         return command
 
     def _jupyter_environment(self) -> dict[str, str]:
+        from jupyter_core.paths import jupyter_config_path
+
         environment = _environment(self.settings)
         # In the environment, not on the command line, which other users can see.
         environment["JUPYTER_TOKEN"] = self._token
         # The kernel that has chatkit, also where the user has another one called python3.
         environment["JUPYTER_PREFER_ENV_PATH"] = "1"
-        # Files, so that what the user says wins: to listen on 127.0.0.1, and not to offer news.
-        ours = [str(Path(__file__).parent / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
-        environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, ours))
+        # Files, so that options win: to listen on 127.0.0.1, and not to offer news.
+        ours = str(Path(__file__).parent / "jupyter")
+        environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join([ours, *jupyter_config_path()])
         if self._services.local:
             # Kernels look where the local stack runs, for it may be started again elsewhere.
             environment |= {"CHATKIT_BOOTSTRAP_SERVERS": "", "CHATKIT_MONGO_URI": ""}

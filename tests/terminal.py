@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import pyte
@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 
 
 class Terminal:
-    """The `chatkit` command in a terminal of its own.
+    """A program, by default the `chatkit` command, in a terminal of its own.
 
     Parameters
     ----------
@@ -24,10 +24,17 @@ class Terminal:
         The environment; the kind of terminal is added.
     columns, lines : int
         Size of the terminal.
+    program : sequence of str
+        Another program than `chatkit`.
     """
 
     def __init__(
-        self, *arguments: str, env: Mapping[str, str], columns: int = 80, lines: int = 24
+        self,
+        *arguments: str,
+        env: Mapping[str, str],
+        columns: int = 80,
+        lines: int = 24,
+        program: Sequence[str] = (sys.executable, "-m", "chatkit"),
     ) -> None:
         self._lock = threading.Lock()
         self._screen = pyte.Screen(columns, lines)
@@ -35,7 +42,7 @@ class Terminal:
         self.raw = b""
         """All that was written to the terminal."""
         self.process = PtyProcess.spawn(
-            [sys.executable, "-m", "chatkit", *arguments],
+            [*program, *arguments],
             env={"TERM": "xterm-256color", **env},
             dimensions=(lines, columns),
         )

@@ -208,9 +208,9 @@ def test_what_the_user_says_of_jupyterlab_wins_but_for_the_kernel(
     other.write_text('{"argv": ["/another/python"], "display_name": "mine", "language": "python"}')
     env = {**environment(settings), **jupyter, "CHATKIT_DATA_DIR": str(tmp_path / "data")}
     env["JUPYTER_PREFER_ENV_PATH"] = "0"
-    with running("lab", "--no-browser", "--", "--ServerApp.ip=127.0.0.2", env=env) as lab:
+    with running("lab", "--no-browser", "--", "--ServerApp.ip=localhost", env=env) as lab:
         page = Page(lab)
-        assert page.url.hostname == "127.0.0.2"
+        assert page.url.hostname == "localhost"
         specs = json.loads(page.ask("/api/kernelspecs")[1])["kernelspecs"]
         assert "/another/python" not in specs["python3"]["spec"]["argv"]
         assert lab.end(signal.SIGINT, STOP_SECONDS) == 0

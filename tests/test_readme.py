@@ -104,7 +104,8 @@ def test_the_python_example_runs(settings: Settings, monkeypatch: pytest.MonkeyP
         "CHATKIT_SYSTEM_PREFIX": settings.system_prefix,
     }.items():
         monkeypatch.setenv(name, value)
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    part = README.split("## From Python")[1]
+    example = re.findall(r"```python\n(.*?)```", part, re.DOTALL)[0]
     names: dict[str, object] = {}
     exec(example, names)
     assert list(names["frame"].columns)[:3] == ["id", "channel", "author"]  # type: ignore[attr-defined]
