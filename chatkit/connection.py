@@ -145,7 +145,7 @@ def make_client(
         The client does not take a setting as it is (a certificate that can't be read, say).
     """
     config["ssl_context"] = tls_context(settings)
-    if settings.sasl_password is not None:
+    if settings.sasl_password is not None and settings.security_protocol.startswith("SASL"):
         password = settings.sasl_password.get_secret_value()
         _discreet.secrets |= {password, repr(password.encode())[2:-1]}
     seconds = settings.kafka_timeout if timeout is None else timeout

@@ -213,13 +213,13 @@ class Visit:
         wait_until(lambda: int(page.evaluate(archived)) >= 2, 30)
         page.page.screenshot(path=self.folder / "chat.png")
         assert page.page.locator(".Toastify__toast").count() == 0, "JupyterLab asks something"
-        assert page.errors == []
+        assert page.errors == [], page.errors
 
     def _look_back(self, browser: Browser, url: str) -> None:
         page = self._open(browser, url, "03-history.ipynb")
         page.page.locator(".js-plotly-plot .bars path").first.wait_for(timeout=30_000)
         page.page.locator(".js-plotly-plot").screenshot(path=self.folder / "history.png")
-        assert page.errors == []
+        assert page.errors == [], page.errors
 
 
 if __name__ == "__main__":

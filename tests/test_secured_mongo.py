@@ -234,7 +234,7 @@ def test_what_is_wrong_is_told_with_the_setting_to_change(
         authority=certificates.authority,
         stranger=certificates.stranger,
     )
-    settings = settings.replace(mongo_uri=uri, database="other", mongo_timeout=0.7)
+    settings = settings.replace(mongo_uri=uri, database="other", mongo_timeout=1)
     with MessageStore(settings) as store, pytest.raises(StoreUnavailableError) as caught:
         store.ping()
     if case in REFUSED:
@@ -252,7 +252,7 @@ def test_what_is_wrong_is_told_with_the_setting_to_change(
 def test_tls_where_none_is_spoken_is_told(settings: Settings) -> None:
     uri = settings.mongo_uri.get_secret_value() + "/?tls=true"
     with (
-        MessageStore(settings.replace(mongo_uri=uri, mongo_timeout=0.7)) as store,
+        MessageStore(settings.replace(mongo_uri=uri, mongo_timeout=1)) as store,
         pytest.raises(StoreRefusedError, match=r"does not speak TLS.*CHATKIT_MONGO_URI"),
     ):
         store.ping()
@@ -304,7 +304,7 @@ def test_archiver_room_and_commands_say_that_the_password_is_wrong(
         "mongodb://ana:zebrafish@host/?tls=true&tlsCAFile=/no/such/file",
     ],
 )
-def test_a_uri_that_can_not_be_used_is_refused_without_showing_its_paszebra(uri: str) -> None:
+def test_a_uri_that_can_not_be_used_is_refused_without_showing_its_password(uri: str) -> None:
     with pytest.raises(SettingsError, match="CHATKIT_MONGO_URI") as caught:
         MessageStore(Settings(mongo_uri=uri))
     assert "zebra" not in str(caught.value)
