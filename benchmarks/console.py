@@ -14,7 +14,7 @@ import uuid
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks.latency import compare
+from benchmarks.latency import compare, with_own_names
 from chatkit.channels import Channels
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
@@ -69,10 +69,7 @@ def run(settings: Settings, *, messages: int) -> dict[str, Any]:
     dict
         Median and 95th percentile of each way in ms, and their ratios (over 1: ours is faster).
     """
-    name = f"console{uuid.uuid4().hex[:8]}"
-    own = settings.replace(
-        topic_prefix=f"{name}.chat.", system_prefix=f"{name}.chatkit.", database=name
-    )
+    own = with_own_names(settings, "console")
     chance = random.Random(1)
     env = environment(own)
     with ExitStack() as stack:

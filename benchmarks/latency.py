@@ -187,6 +187,14 @@ def _delete(settings: Settings, channels: Channels, store: MessageStore) -> None
     store.database.client.drop_database(settings.database)
 
 
+def with_own_names(settings: Settings, word: str) -> Settings:
+    """Return settings with topics and a database that nobody else has."""
+    name = f"{word}{uuid.uuid4().hex[:8]}"
+    return settings.replace(
+        topic_prefix=f"{name}.chat.", system_prefix=f"{name}.chatkit.", database=name
+    )
+
+
 def compare(taken: dict[str, list[float]], messages: int) -> dict[str, Any]:
     """Return median and 95th percentile of each way in ms, and their ratios."""
     result: dict[str, Any] = {"messages": messages}
@@ -217,10 +225,7 @@ def run(settings: Settings, *, messages: int) -> dict[str, Any]:
     dict
         Median and 95th percentile of each way in ms, and their ratios (over 1: ours is faster).
     """
-    name = f"latency{uuid.uuid4().hex[:8]}"
-    own = settings.replace(
-        topic_prefix=f"{name}.chat.", system_prefix=f"{name}.chatkit.", database=name
-    )
+    own = with_own_names(settings, "latency")
     chance = random.Random(1)
     with (
         tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder,

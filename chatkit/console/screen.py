@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app_or_none
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import (
     CompleteEvent,
@@ -179,18 +180,14 @@ class Screen:
                     self._buffer.reset(Document(default))
             except OSError:  # the terminal was closed
                 self._gone = True
-        self._write()
+        self.flush()
         return self._buffer.text
-
-    def finish(self) -> None:
-        """Print what is left to print; the last that is done."""
-        self._write()
 
     def leave(self) -> None:
         """Let run return."""
         self._left = True
-        app = self._session.app
-        if app.is_running and not app.is_done:
+        app = get_app_or_none()
+        if app is not None and app.is_running and not app.is_done:
             app.exit(exception=EOFError())
 
     @contextlib.contextmanager
@@ -229,9 +226,10 @@ class Screen:
             # An answer about where the cursor was would be taken for where it is.
             await app.renderer.wait_for_cpr_responses()
         self._printing = None
-        self._write()
+        self.flush()
 
-    def _write(self) -> None:
+    def flush(self) -> None:
+        """Print now what is left to print."""
         lines, self._lines = self._lines, []
         if not lines or self._gone:
             return

@@ -156,7 +156,7 @@ class _Chat:
                 self._print(failed_lines(message, reason, self._columns))
             if draft.strip():
                 self._problem(f"Not sent: {draft}")
-            self._screen.finish()
+            self._screen.flush()
         return len(unsent)
 
     def _unsent(self) -> list[tuple[Message, str]]:
