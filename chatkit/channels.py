@@ -247,8 +247,15 @@ class Channels:
         usable = (topic for topic in topics if topic["error_code"] == 0 and topic["partitions"])
         return sorted(usable, key=lambda topic: str(topic["name"]))
 
-    def describe(self, channel: str) -> ChannelInfo:
+    def describe(self, channel: str, *, to_read: bool = False) -> ChannelInfo:
         """Return what Kafka knows of one channel.
+
+        Parameters
+        ----------
+        channel : str
+            Name of the channel.
+        to_read : bool, default False
+            Whether it is going to be read, which Kafka must let us do.
 
         Raises
         ------
@@ -256,6 +263,8 @@ class Channels:
             No channel can have this name.
         ChannelNotFoundError
             There is none of this name.
+        BrokerRefusedError
+            Kafka does not let us see it, or read it.
         BrokerUnavailableError
             No broker answered in time.
         """
@@ -265,16 +274,21 @@ class Channels:
                 f"There is no channel {channel!r} on Kafka at {self._settings.bootstrap_servers}; "
                 f"make it with 'chatkit channels create {channel}'"
             )
+        if to_read and not _may(topic, "READ"):
+            raise self._denied("Read", topic["name"])
         return self._info(channel, topic)
 
     def _topic(self, name: str) -> dict[str, Any] | None:
         """Return what Kafka knows of a topic; None if there is none."""
         (topic,) = self._ask(lambda admin: admin.describe_topics([name]))
         if topic["error_code"] == TopicAuthorizationFailedError.errno:
-            error = TopicAuthorizationFailedError(name)
-            raise explain(self._settings, error, 0.0, right=f"Describe on topic {name!r}")
+            raise self._denied("Describe", name)
         found: dict[str, Any] = topic
         return found if topic["error_code"] == 0 and topic["partitions"] else None
+
+    def _denied(self, right: str, topic: str) -> BrokerUnavailableError:
+        error = TopicAuthorizationFailedError(topic)
+        return explain(self._settings, error, 0.0, right=f"{right} on topic {topic!r}")
 
     @staticmethod
     def _info(channel: str, topic: Mapping[str, Any]) -> ChannelInfo:
@@ -444,8 +458,7 @@ class Channels:
         if known is None:
             self._create_topic(topic, 1, RECORDS_TOPIC)
         elif not _may(known, "WRITE"):
-            error = TopicAuthorizationFailedError(topic)
-            raise explain(self._settings, error, 0.0, right=f"Write on topic {topic!r}")
+            raise self._denied("Write", topic)
 
     def delete(self, channel: str) -> None:
         """Delete a channel's topic, with every record in it, and its record. Not its archive.

@@ -22,6 +22,7 @@ from chatkit.channels import ChannelInfo, Channels, PartitionOffsets
 from chatkit.consumer import ConsumerThread, Item, read_range
 from chatkit.documents import received_message
 from chatkit.errors import (
+    BrokerRefusedError,
     ChannelNotFoundError,
     ChatkitError,
     InvalidMessageError,
@@ -340,8 +341,8 @@ class ChatRoom:
         -------
         concurrent.futures.Future
             Done when what the archive has is told, and Kafka is followed. Fails with
-            ChannelNameError, ChannelNotFoundError, or ServiceError if neither Kafka nor MongoDB
-            answered.
+            ChannelNameError, ChannelNotFoundError, BrokerRefusedError if Kafka does not let us read
+            it, or ServiceError if neither Kafka nor MongoDB answered.
         """
         check_channel_name(channel)
         with self._lock:
@@ -391,10 +392,12 @@ class ChatRoom:
         kafka_problem: ServiceError | None = None
         if info is None:
             try:
-                info = self._channels.describe(channel)
+                info = self._channels.describe(channel, to_read=True)
                 offsets = self._channels.offsets(info)
                 self._note_channel(info)
             except ServiceError as error:
+                if isinstance(error, BrokerRefusedError) and self.status.connected:
+                    raise  # this channel is not for us, and the status would not say so
                 info, kafka_problem = None, error
         archived: dict[int, int] = {}
         try:

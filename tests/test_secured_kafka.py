@@ -492,6 +492,29 @@ def test_each_right_that_lacks_is_named(kafka: SecuredKafka, names: dict[str, st
         missing(f"Delete on {topic}", lambda: channels.delete("general"))
 
 
+def test_a_room_that_is_refused_one_channel_goes_on_with_the_others(
+    kafka: SecuredKafka, names: dict[str, str]
+) -> None:
+    own = of_prefix(names)
+    user = f"guest{own.rstrip('.')}"
+    kafka.add_topic(f"{own}chat.general")
+    kafka.add_topic(f"{own}chat.secret")
+    general = f"{own}chat.general"
+    kafka.add_user(
+        user,
+        [("topic", own, "Describe"), ("topic", general, "Read"), ("topic", general, "Write")],
+    )
+    with ChatRoom(kafka.settings("SCRAM", **names, sasl_username=user)) as room:
+        room.join("general").result(20)
+        wait_until(lambda: room.status.connected, 20)
+        with pytest.raises(BrokerRefusedError, match=r"the right Read on topic .*secret"):
+            room.join("secret").result(20)
+        room.send("general", "still here")
+        wait_until(lambda: texts(room) == ["still here"], 20)
+        wait_until(lambda: room.rows("general")[0].state == "sent", 20)
+        assert room.status.kafka == ""
+
+
 def test_an_archiver_names_the_topics_and_the_group_that_it_may_not_read(
     kafka: SecuredKafka, names: dict[str, str]
 ) -> None:
