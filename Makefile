@@ -11,7 +11,7 @@ lab: .venv/lab
 	@$(BIN)/chatkit lab $(LAB_ARGS)
 
 test: .venv/dev browser
-	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .
