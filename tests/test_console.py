@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -17,10 +18,18 @@ from prompt_toolkit.utils import get_cwidth
 from chatkit.archiver import Archiver
 from chatkit.channels import Channels
 from chatkit.console.news import ChannelNews
-from chatkit.console.text import one_line, row_lines, safe, shorten
+from chatkit.console.text import (
+    AUTHOR_COLOURS,
+    day_of,
+    one_line,
+    row_lines,
+    safe,
+    shorten,
+    time_of,
+)
 from chatkit.fold import Folded
 from chatkit.local import LocalStack
-from chatkit.message import BODY_LIMIT, Message
+from chatkit.message import BODY_LIMIT, LAST_MS, Message
 from chatkit.producer import ChatProducer
 from chatkit.room import ChatRoom
 from chatkit.settings import Settings
@@ -111,12 +120,12 @@ def test_two_people_talk_and_neither_is_disturbed_while_writing(
     ana.enter("Hello Ben")
     ana.shows("ana (me)  Hello Ben")
     ben.shows("ana  Hello Ben")
-    assert ben.prompt.endswith("#general ben> half a thou")
+    ben.wait(lambda: ben.prompt.endswith("#general ben> half a thou"))
     ben.type("ght\r")
     ana.shows("ben  half a thought")
     assert ana.text.count("Hello Ben") == 1, "one's own message is there once"
-    ben.shows("ben (me)  half a thought")
-    assert "sending" not in ben.text
+    ben.shows("ben (me)  half a thought\n")
+    ben.wait(lambda: "sending" not in ben.text)
 
 
 def test_a_message_of_several_lines_arrives_as_one(
@@ -363,6 +372,31 @@ def test_a_draft_is_printed_when_one_leaves_by_ctrl_c(general: Callable[..., Ter
     assert "Not sent: a thought unfinished" in ana.text
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_told_to_end_it_leaves_the_terminal_as_it_was(
+    general: Callable[..., Terminal], number: signal.Signals
+) -> None:
+    ana = general()
+    assert not ana.process.getecho()
+    ana.type("a draft")
+    ana.wait(lambda: ana.prompt.endswith("a draft"))
+    ana.process.kill(number)
+    ana.shows("Not sent: a draft")
+    ana.wait(ana.process.getecho)
+    assert ana.ends() == 0
+
+
+def test_one_who_leaves_at_once_sees_what_was_sent(
+    terminal: Callable[..., Terminal], settings: Settings
+) -> None:
+    ana = terminal(ready="#general ana>")
+    ana.enter("hello and goodbye")
+    wait_until(lambda: bodies(settings) == ["hello and goodbye"], 30)
+    ana.type("\x04")
+    assert ana.ends() == 0
+    assert ana.text.endswith("ana (me)  hello and goodbye")
+
+
 def colours(terminal: Terminal) -> bool:
     return any(code in terminal.raw for code in (b"\x1b[0;38;", b"\x1b[38;", b";38;5;", b";38;2;"))
 
@@ -390,10 +424,22 @@ def test_it_fits_into_narrow_and_wide_terminals(
     ana.shows("ana (me)  after resizing")
 
 
-def test_a_dumb_terminal_will_do(terminal: Callable[..., Terminal], settings: Settings) -> None:
-    ana = terminal(ready="general", extra={"TERM": "dumb"})
+def test_a_dumb_terminal_will_do(
+    terminal: Callable[..., Terminal], producer: ChatProducer, settings: Settings
+) -> None:
+    ana = terminal(ready="#general, ", extra={"TERM": "dumb"})
     ana.type("plain words\r")
     wait_until(lambda: bodies(settings) == ["plain words"], 30)
+    ana.type("half")
+    ana.wait(lambda: ana.prompt.endswith("ana> half"))
+    producer.send(Message.new("general", "ben", "in between"))
+    ana.shows("ben  in between")
+    ana.wait(lambda: ana.prompt.endswith("ana> half"))
+    ana.type(" whole\r")
+    wait_until(lambda: bodies(settings)[-1] == "half whole", 30)
+    ana.type("/quit\r")
+    assert ana.ends() == 0
+    assert b"\x1b" not in ana.raw
 
 
 # Pipes.
@@ -588,3 +634,45 @@ def test_a_row_has_its_author_marked_if_it_is_oneself() -> None:
     assert line.split("  ", 1)[0].endswith("ana (me)")
     assert line.rstrip("\n").endswith("b")
     assert "(me)" not in "".join(text for _, text in row_lines(row(1), "ben"))
+
+
+@given(st.text(st.sampled_from("ab c\n漢"), min_size=1), st.integers(20, 60))
+def test_breaking_lines_loses_no_word_and_they_fit(body: str, columns: int) -> None:
+    shown = "".join(text for _, text in row_lines(row(1, body), "ben", columns))
+    assert shown.split()[2:] == body.split()
+    if max((get_cwidth(word) for word in body.split()), default=0) <= columns - len("12:34 "):
+        assert all(get_cwidth(line.rstrip()) <= columns for line in shown.splitlines())
+
+
+def test_an_address_that_does_not_fit_is_left_whole() -> None:
+    address = "https://example.org/" + "long/" * 30
+    shown = "".join(text for _, text in row_lines(row(1, f"see {address}"), "ben", 40))
+    assert f" {address}\n" in shown
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
+def test_the_first_and_the_last_moment_that_a_message_can_claim_are_shown(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        for ms in (0, LAST_MS):
+            assert len(time_of(ms)) == 5
+            assert day_of(ms).year in (1969, 1970, 9999)
+    time.tzset()
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of #rrggbb, as WCAG 2.2 defines it."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("colour", AUTHOR_COLOURS)
+def test_each_colour_can_be_read_on_black_and_on_white(colour: str) -> None:
+    assert (luminance(colour) + 0.05) / 0.05 >= 3.5
+    assert 1.05 / (luminance(colour) + 0.05) >= 3.5

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app_or_none
+from prompt_toolkit.application import create_app_session, get_app_or_none
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import (
     CompleteEvent,
@@ -26,13 +27,14 @@ from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.utils import is_dumb_terminal
 
 from chatkit.console.text import STYLE, Fragments, problem_line
 from chatkit.message import BODY_LIMIT
 
-__all__ = ["Screen", "Suggestion"]
+__all__ = ["Screen", "Suggestion", "terminal"]
 
 
 class Suggestion(NamedTuple):
@@ -57,8 +59,16 @@ class _Completer(Completer):
             yield Completion(one.text, -one.replaces, display_meta=one.about)
 
 
+@contextlib.contextmanager
+def terminal() -> Iterator[None]:
+    """Choose what is said to the terminal: one that is dumb would print what steers others."""
+    plain = PlainTextOutput(sys.stdout) if is_dumb_terminal() else None
+    with create_app_session(output=plain):
+        yield
+
+
 class Screen:
-    """The terminal while somebody chats. For the thread of the event loop.
+    """The terminal while somebody chats. Made within `terminal`; for the event loop's thread.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from chatkit.console.news import ChannelNews, Happening
-from chatkit.console.screen import Screen, Suggestion
+from chatkit.console.screen import Screen, Suggestion, terminal
 from chatkit.console.text import (
     Fragments,
     counted,
@@ -84,7 +84,8 @@ def chat(settings: Settings, channel: str | None = None) -> int:
         check_channel_name(channel)
     room = ChatRoom(settings).open()
     try:
-        return asyncio.run(_Chat(room).run(channel))
+        with terminal():
+            return asyncio.run(_Chat(room).run(channel))
     finally:
         room.close()
 
@@ -149,6 +150,10 @@ class _Chat:
             if waiting:
                 self._note(f"Waiting until {counted(waiting, 'message')} is with Kafka")
             await loop.run_in_executor(None, self._room.close)
+            for name, view in self._views.items():
+                if view.phase == "settling":  # left so soon, and perhaps something was written
+                    view.failed.clear()  # told below
+                    self._open(name, view)
         finally:
             stop()
             unsent = self._unsent()
@@ -420,6 +425,10 @@ class _Chat:
                 await asyncio.wait_for(view.stirred.wait(), min(quiet, left))
         except TimeoutError:
             pass
+        self._open(channel, view)
+
+    def _open(self, channel: str, view: _View) -> None:
+        """Show what a channel has by now; what comes from now on is news."""
         view.news.begin(self._room.rows(channel))
         view.phase = "open"
         if channel == self._channel:

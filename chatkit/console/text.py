@@ -159,7 +159,7 @@ def _broken(text: str, columns: int, indent: int, used: int | None = None) -> st
         part = ""
         for word in re.findall(" *[^ ]+| +$", line):
             width = get_cwidth(word)
-            if part and at + width > columns:
+            if at + width > columns and (part or at > indent):
                 parts.append(part)
                 part, word = "", word.lstrip(" ")
                 at, width = indent, get_cwidth(word)
