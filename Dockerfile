@@ -29,6 +29,7 @@ EXPOSE 8888
 # machine, so it refuses requests that name another host. Its token is JUPYTER_TOKEN, else a new
 # one, which it prints. Notebooks are copied from the package, never over others.
 CMD folder="$(python -c 'from chatkit.lab import notebook_folder; print(notebook_folder()[0])')" \
+    && export JUPYTER_CONFIG_PATH="$(python -c 'import chatkit; print(chatkit.__path__[0])')/jupyter" \
     && exec jupyter lab --no-browser --ServerApp.ip=0.0.0.0 --ServerApp.allow_remote_access=False \
     --ServerApp.port_retries=0 --ServerApp.root_dir="$folder" \
     --LabApp.default_url=/lab/tree/01-chat.ipynb --LabApp.news_url=None \

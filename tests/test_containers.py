@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import re
 import shlex
@@ -270,6 +271,11 @@ def test_the_image_opens_jupyterlab_and_its_health_check_sees_that(tmp_path: Pat
             answer = connection.getresponse()
             answer.read()
             assert answer.status == status
+        token = address[1].partition("?")[2]
+        asked = "/lab/api/settings/@jupyterlab/apputils-extension:notification"
+        connection.request("GET", f"{asked}?{token}")
+        asks = json.loads(connection.getresponse().read())["schema"]["properties"]
+        assert asks["fetchNews"]["default"] == "false", "a newcomer would be asked about news"
         connection.close()
     finally:
         lab.terminate()
