@@ -145,8 +145,8 @@ class Archiver:
         self._unplaced: dict[TopicPartition, None] = {}
         self._group_id = ""
         self._left_out = threading.Event()
-        self._found_topics: dict[str, str] = {}
-        self._found_nothing = False
+        # Topic -> id of what there is to archive; None until Kafka has told.
+        self._found_topics: dict[str, str] | None = None
         self._records_topic_wanted = True
         self._replayed: set[TopicPartition] = set()
         self._written: dict[TopicPartition, int] = {}
@@ -259,15 +259,15 @@ class Archiver:
         while not self._stop.is_set():
             pause = TOPICS_SECONDS
             try:
-                found = self._channels.topic_ids(readable=True)
+                found, denied = self._channels.readable_topic_ids()
                 if self._settings.channels_topic not in found and self._records_topic_wanted:
                     self._make_records_topic()
                 self._found_topics = found
-                self._found_nothing = not found
                 self._tell("watch", "")
+                text = f"Not archived, since the right Read is missing: {', '.join(denied)}"
+                self._tell("rights", text if denied else "")
                 if self._group_id and time.monotonic() - looked > GROUP_SECONDS:
                     looked = time.monotonic()
-                    self._tell_denied()
                     left_out = self._partitions_left_out()
                     if left_out & suspicious:
                         self._left_out.set()
@@ -291,14 +291,9 @@ class Archiver:
             (info.topic, partition)
             for info in self._channels.find().values()
             for partition in info.partitions
-            if info.topic in self._found_topics
+            if info.topic in (self._found_topics or ())
         }
         return expected - group.assigned
-
-    def _tell_denied(self) -> None:
-        denied = sorted(self._channels.topic_ids(readable=False))
-        text = f"Not archived, since the right Read is missing: {', '.join(denied)}"
-        self._tell("rights", text if denied else "")
 
     def _make_records_topic(self) -> None:
         try:
@@ -369,7 +364,7 @@ class Archiver:
                 consumer.close(autocommit=False, timeout_ms=2000)
 
     def _follow_topics(self, consumer: KafkaConsumer) -> None:
-        found = self._found_topics
+        found = self._found_topics or {}
         if not found or found == self._topic_ids:
             return
         known, self._topic_ids = self._topic_ids, found
@@ -399,7 +394,7 @@ class Archiver:
 
     def _place(self, consumer: KafkaConsumer) -> None:
         """Seek each new partition to where the archive ends, once MongoDB tells."""
-        if (self._joined.is_set() or self._found_nothing) and not self._unplaced:
+        if (self._joined.is_set() or self._found_topics == {}) and not self._unplaced:
             self._ready.set()
         for part in list(self._unplaced):
             topic_id = self._topic_ids.get(part.topic)

@@ -40,6 +40,7 @@ from chatkit.errors import (
 from chatkit.message import ChannelRecord
 from chatkit.producer import ChatProducer, Receipt
 from chatkit.settings import Settings
+from chatkit.wording import counted
 
 __all__ = ["ChannelInfo", "Channels", "ClusterInfo", "GroupInfo", "PartitionOffsets"]
 
@@ -197,28 +198,39 @@ class Channels:
                 found[channel] = self._info(channel, topic)
         return found
 
-    def topic_ids(self, *, readable: bool | None = None) -> dict[str, str]:
+    def topic_ids(self) -> dict[str, str]:
         """Return Kafka's id of each topic to archive: all channels' and that of their records.
-
-        Parameters
-        ----------
-        readable : bool, optional
-            Only of those that Kafka lets us read, or does not. Default: of all.
 
         Raises
         ------
         BrokerUnavailableError
             No broker answered in time.
         """
-        return {
-            topic["name"]: str(topic["topic_id"])
+        return {topic["name"]: str(topic["topic_id"]) for topic in self._topics_to_archive()}
+
+    def readable_topic_ids(self) -> tuple[dict[str, str], list[str]]:
+        """Return the id of each topic to archive that Kafka lets us read, and the others' names.
+
+        Raises
+        ------
+        BrokerUnavailableError
+            No broker answered in time.
+        """
+        readable, denied = {}, []
+        for topic in self._topics_to_archive():
+            if _may(topic, "READ"):
+                readable[topic["name"]] = str(topic["topic_id"])
+            else:
+                denied.append(topic["name"])
+        return readable, denied
+
+    def _topics_to_archive(self) -> list[dict[str, Any]]:
+        return [
+            topic
             for topic in self._usable_topics()
-            if (
-                topic["name"] == self._settings.channels_topic
-                or self._settings.channel_of(topic["name"]) is not None
-            )
-            and readable in (None, _may(topic, "READ"))
-        }
+            if topic["name"] == self._settings.channels_topic
+            or self._settings.channel_of(topic["name"]) is not None
+        ]
 
     def group(self, group_id: str) -> GroupInfo:
         """Return the state of a consumer group; one that nobody ever joined is ``Dead``.
@@ -535,7 +547,7 @@ class Channels:
                     f"{replicas}; -1: as many as Kafka is set to), or let whoever runs it create"
                 )
             raise BrokerRefusedError(
-                f"{error}. {advice} topic {topic!r} with {_counted(partitions, 'partition')} and "
+                f"{error}. {advice} topic {topic!r} with {counted(partitions, 'partition')} and "
                 + ", ".join(f"{name}={value}" for name, value in configs.items())
             ) from cause
 
@@ -555,7 +567,3 @@ def _suits(name: str, value: str, wanted: str) -> bool:
     if name == "max.message.bytes":
         return int(value) >= int(wanted)
     return value == wanted
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}" + ("" if count == 1 else "s")

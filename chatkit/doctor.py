@@ -24,6 +24,7 @@ from chatkit.message import Message, Received
 from chatkit.producer import ChatProducer
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
+from chatkit.wording import counted
 
 __all__ = ["Check", "examine", "examine_local"]
 
@@ -263,7 +264,7 @@ def _local_program(find: Callable[[], str], needed: bool) -> str:
 def _kafka(settings: Settings, channels: Channels) -> str:
     found = channels.cluster()
     return (
-        f"{_number(found.brokers, 'broker')} at {settings.bootstrap_servers}, "
+        f"{counted(found.brokers, 'broker')} at {settings.bootstrap_servers}, "
         f"version {found.version}, {settings.security_protocol}"
     )
 
@@ -277,7 +278,7 @@ def _mongodb(settings: Settings, store: MessageStore) -> str:
 
 def _topics(settings: Settings, channels: Channels) -> str:
     found = channels.find()
-    text = f"{_number(len(found), 'channel')}, in topics named {settings.topic_prefix}*"
+    text = f"{counted(len(found), 'channel')}, in topics named {settings.topic_prefix}*"
     warnings = []
     if not found:
         warnings.append(
@@ -333,13 +334,13 @@ class _RoundTrip:
             self._needs_archiver = False
             raise _Warning(f"Whether one runs can't be seen. {error}") from error
         self._needs_archiver = not members
-        records = f"{_number(waiting, 'record')} not archived yet"
+        records = f"{counted(waiting, 'record')} not archived yet"
         if not members:
             raise _Warning(
                 f"None runs, {records}; for the round trip one is started. Start one for good "
                 "with 'chatkit archive', or 'chatkit lab', which brings one"
             )
-        return f"{_number(members, 'member')} in the group, {records}"
+        return f"{counted(members, 'member')} in the group, {records}"
 
     def _members(self) -> int:
         archive_id = self._store.archive_id()
@@ -441,7 +442,3 @@ class _RoundTrip:
                 positions = self._store.database["positions"]
                 positions.delete_many({"topic_id": self._info.topic_id})
         return f"Deleted channel {name}" if self._made else f"Emptied the archive of {name}"
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count:,} {word}" + ("" if count == 1 else "s")

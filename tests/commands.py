@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from chatkit.settings import Settings
 from tests.waiting import wait_until
@@ -47,12 +49,19 @@ def chatkit(
 
 
 class Running:
-    """A command that runs; what it prints is read as it comes."""
+    """A command that runs, by default chatkit's; what it prints is read as it comes."""
 
-    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        program: Sequence[str | Path] = (sys.executable, "-m", "chatkit"),
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "chatkit", *arguments],
+            [*program, *arguments],
             env=env,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -90,9 +99,9 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """Run a command; if it still runs at the end, kill it."""
-    command = Running(*arguments, env=env)
+def running(*arguments: str | Path, **more: Any) -> Iterator[Running]:
+    """Run a command, as `Running` does; if it still runs at the end, kill it."""
+    command = Running(*arguments, **more)
     try:
         yield command
     finally:

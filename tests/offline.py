@@ -20,9 +20,6 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,7 +28,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from chatkit.settings import Settings
 from tests.browser import CHROMIUM_FLAGS, NotebookPage
-from tests.commands import Running
+from tests.commands import running
 from tests.waiting import wait_until
 
 START_SECONDS = 90
@@ -69,39 +66,6 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 """
-
-
-class Installed(Running):
-    """An installed command that runs."""
-
-    def __init__(self, command: Sequence[str | Path], env: Mapping[str, str], cwd: Path) -> None:
-        self.process = subprocess.Popen(
-            command,
-            env=env,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-        )
-        self.lines = []
-        self._reader = threading.Thread(target=self._read, name="test-reader", daemon=True)
-        self._reader.start()
-
-
-@contextmanager
-def installed(*command: str | Path, env: Mapping[str, str], cwd: Path) -> Iterator[Installed]:
-    """Run an installed command; if it still runs at the end, kill it."""
-    program = Installed(command, env, cwd)
-    try:
-        yield program
-    finally:
-        program.process.kill()
-        program.process.wait()
-        program._reader.join(10)
-        assert program.process.stdout is not None
-        program.process.stdout.close()
 
 
 def apart() -> list[str]:
@@ -169,9 +133,9 @@ class Visit:
 
     def make(self) -> None:
         """Chat, look back, go; nothing may be asked of another machine."""
-        lab = [self.chatkit, "lab", "--no-browser", "--", "--LabApp.expose_app_in_browser=True"]
+        lab = ["lab", "--no-browser", "--", "--LabApp.expose_app_in_browser=True"]
         with (
-            installed(*lab, env=self.env, cwd=self.place.here) as command,
+            running(*lab, program=[self.chatkit], env=self.env, cwd=self.place.here) as command,
             sync_playwright() as playwright,
         ):
             command.line_with("Stop ", START_SECONDS)

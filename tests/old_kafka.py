@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from chatkit.local.brokers import listens
 from chatkit.local.folder import free_ports
 from chatkit.local.java import find_java
 from chatkit.settings import Settings
+from tests.waiting import wait_until
 
 JAVA_OPTIONS = ("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
@@ -71,9 +71,8 @@ def old_kafka(version: str, folder: Path) -> Iterator[str]:
                         stderr=subprocess.STDOUT,
                     )
                 )
-            while not listens(ports[name]):
-                assert running[-1].poll() is None, (folder / f"{name}.log").read_text()[-4000:]
-                time.sleep(0.05)
+            wait_until(lambda: listens(ports[name]) or running[-1].poll() is not None, 60)  # noqa: B023
+            assert running[-1].poll() is None, (folder / f"{name}.log").read_text()[-4000:]
         yield address
     finally:
         for process in reversed(running):

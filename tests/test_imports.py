@@ -19,11 +19,11 @@ PACKAGE = Path(chatkit.__file__).parent
 # Each line may import from the lines above it, never from its own or from one below. A name stands
 # for a module or a folder of chatkit.
 LAYERS = [
-    "errors",
+    "errors  wording",
     "message",
     "settings  fold  query",
     "diagnosis",
-    "timeline  documents  connection  services  local  importers",
+    "timeline  documents  connection  mongo_errors  services  local  importers",
     "producer  consumer  store",
     "channels  batches  read_marks  presence",
     "writer  view",
@@ -47,7 +47,7 @@ NARROW = {
     "plots": "errors  stats  history",
     "view": "errors  message  timeline  consumer  channels",
     "widgets": "errors  settings  message  fold  timeline  query  room  history  stats  plots",
-    "console": "errors  settings  message  fold  timeline  query  room",
+    "console": "errors  wording  settings  message  fold  timeline  query  room",
 }
 
 # What only some may know: nothing writes messages to MongoDB but the archiver, and what it put
@@ -64,7 +64,8 @@ KNOWS = {
     "plotly": "plots  share",
     "kafka": "diagnosis  connection  producer  consumer  channels  archiver  workshop  local",
     "bson": "documents  store  writer  segments  history  stats  read_marks  dead_letters",
-    "pymongo": "store  writer  archiver  segments  history  stats  read_marks  dead_letters  local",
+    "pymongo": "mongo_errors  store  writer  archiver  segments  history  stats  read_marks  "
+    "dead_letters  local",
     "pymongoarrow": "history  segments  stats",
     "pyarrow": "history  segments  stats",
     "pandas": "query  history  segments  stats  plots  share  workshop  widgets  cli",

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from tests.offline import STOP_SECONDS, Installed, Place, apart, installed
+from tests.commands import Running, running
+from tests.offline import STOP_SECONDS, Place, apart
 from tests.test_lab import Page
 
 CHECKOUT = Path(__file__).parents[1]
@@ -112,14 +113,13 @@ def python(wheel: Path, place: Place) -> Path:
     return python
 
 
-def lab(python: Path, place: Place) -> AbstractContextManager[Installed]:
+def lab(python: Path, place: Place) -> AbstractContextManager[Running]:
     """Start chatkit lab."""
-    return installed(
-        python.with_name("chatkit"), "lab", "--no-browser", env=place.env, cwd=place.here
-    )
+    program = [python.with_name("chatkit")]
+    return running("lab", "--no-browser", program=program, env=place.env, cwd=place.here)
 
 
-def end(lab: Installed) -> None:
+def end(lab: Running) -> None:
     assert lab.end(signal.SIGINT, STOP_SECONDS) == 0, lab.text
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatkit.cli.options import DataOption, settings_for
-from chatkit.cli.output import console, counted, one_line, quiet_logs, say
+from chatkit.cli.output import console, one_line, quiet_logs, say
 from chatkit.errors import ServiceError
+from chatkit.wording import counted
 
 if TYPE_CHECKING:
     from rich.text import Text

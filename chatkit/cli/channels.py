@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatkit.cli.options import DataOption, settings_for
-from chatkit.cli.output import console, counted, facts, one_line, print_json, say, warn
+from chatkit.cli.output import console, facts, one_line, print_json, say, warn
 from chatkit.errors import (
     ChannelNotFoundError,
     InputError,
     StoreUnavailableError,
 )
+from chatkit.wording import counted
 
 if TYPE_CHECKING:
     from chatkit.channels import ChannelInfo, PartitionOffsets

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from chatkit.cli.options import DataOption, settings_for
-from chatkit.cli.output import counted, quiet_logs, warn
+from chatkit.cli.output import quiet_logs, warn
 from chatkit.errors import (
     BrokerUnavailableError,
     InputError,
@@ -22,6 +22,7 @@ from chatkit.errors import (
     SettingsError,
 )
 from chatkit.message import BODY_LIMIT, Message
+from chatkit.wording import counted
 
 if TYPE_CHECKING:
     from chatkit.producer import ChatProducer, Receipt

@@ -13,7 +13,6 @@ from rich.text import Text
 __all__ = [
     "Steps",
     "console",
-    "counted",
     "facts",
     "one_line",
     "print_json",
@@ -36,11 +35,6 @@ def say(text: str, style: str = "") -> None:
 def warn(text: str) -> None:
     """Print a line on standard error: worth knowing, no failure."""
     console(stderr=True).print(text, style="yellow")
-
-
-def counted(count: int, word: str) -> str:
-    """Return a number and its word, such as ``1 message`` or ``1,382 messages``."""
-    return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
 def one_line(text: str) -> str:

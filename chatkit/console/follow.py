@@ -9,7 +9,13 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from chatkit.console.news import ChannelNews, Happening
+from chatkit.console.news import (
+    QUIET_SECONDS,
+    SETTLE_SECONDS,
+    ChannelNews,
+    Happening,
+    status_news,
+)
 from chatkit.console.text import UNSAFE, one_line, row_lines, safe
 from chatkit.message import from_ms
 from chatkit.room import (
@@ -25,9 +31,6 @@ from chatkit.timeline import Row
 
 __all__ = ["follow"]
 
-QUIET_SECONDS = 0.3
-"""Without news for so long, what Kafka had of the channel has probably been read."""
-SETTLE_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 """How often to look whether anybody reads what we print."""
 
@@ -83,7 +86,8 @@ def follow(
                 case ChannelReset():
                     news = ChannelNews()
                 case StatusChanged(status=now):
-                    _tell_status(status, now, tell)
+                    for text, _ in status_news(status, now):
+                        tell(safe(text))
                     status = now
                 case ChannelsChanged():
                     pass
@@ -106,15 +110,6 @@ def _is_read(out: TextIO) -> bool:
     looking = select.poll()
     looking.register(out.fileno(), 0)
     return not looking.poll(0)
-
-
-def _tell_status(before: RoomStatus, now: RoomStatus, tell: Callable[[str], None]) -> None:
-    for name, old, new in (
-        ("Kafka", before.kafka, now.kafka),
-        ("MongoDB", before.mongo, now.mongo),
-    ):
-        if bool(old) != bool(new):
-            tell(f"{name} is away, trying again. {safe(new)}" if new else f"{name} is back")
 
 
 def _print(

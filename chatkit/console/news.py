@@ -6,14 +6,20 @@ happened, each told once. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
 
+from chatkit.room import RoomStatus
 from chatkit.timeline import Row
 
-__all__ = ["ChannelNews", "Happening"]
+__all__ = ["QUIET_SECONDS", "SETTLE_SECONDS", "ChannelNews", "Happening", "status_news"]
+
+QUIET_SECONDS = 0.3
+"""Without news for so long, what Kafka had of a channel has probably been read."""
+SETTLE_SECONDS = 2.0
+"""After which nobody waits for that any longer."""
 
 Order = tuple[int, int, int, str]
 
@@ -96,3 +102,14 @@ def _compare(known: Row | None, row: Row) -> Happening | None:
     if row.folded.deleted_ms is not None:
         return Happening("delete", row, before) if known.folded.deleted_ms is None else None
     return Happening("edit", row, before) if row.folded.body != before else None
+
+
+def status_news(before: RoomStatus, now: RoomStatus) -> Iterator[tuple[str, bool]]:
+    """Yield what to tell of a connection that changed, and whether it is bad news."""
+    for name, old, new in (
+        ("Kafka", before.kafka, now.kafka),
+        ("MongoDB", before.mongo, now.mongo),
+    ):
+        if bool(old) != bool(new):
+            bad = bool(new)
+            yield f"{name} is away, trying again. {new}" if bad else f"{name} is back", bad

@@ -11,11 +11,16 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import date
 from typing import Any, NamedTuple
 
-from chatkit.console.news import ChannelNews, Happening
+from chatkit.console.news import (
+    QUIET_SECONDS,
+    SETTLE_SECONDS,
+    ChannelNews,
+    Happening,
+    status_news,
+)
 from chatkit.console.screen import Screen, Suggestion, terminal
 from chatkit.console.text import (
     Fragments,
-    counted,
     day_line,
     day_of,
     failed_lines,
@@ -39,6 +44,7 @@ from chatkit.room import (
 )
 from chatkit.settings import Settings
 from chatkit.timeline import Row
+from chatkit.wording import counted
 
 __all__ = ["chat"]
 
@@ -49,10 +55,6 @@ BURST = 200
 HISTORY = 50
 """Messages that /history shows where no number is given."""
 PENDING_LINES = 5
-QUIET_SECONDS = 0.3
-"""Without news for so long, what Kafka had of a channel has probably been read."""
-SETTLE_SECONDS = 2.0
-"""After which nobody waits for that any longer."""
 LATE_SECONDS = 1.0
 """In which older messages that were added are counted together."""
 PEOPLE = 30
@@ -122,7 +124,7 @@ class _Chat:
         self._views: dict[str, _View] = {}
         self._listed: list[str] = []
         self._day: date | None = None
-        self._troubles = {"Kafka": "", "MongoDB": ""}
+        self._status = RoomStatus(kafka="")
         self._tasks: set[asyncio.Task[None]] = set()
         self._screen = Screen(
             prompt=self._prompt, toolbar=self._toolbar, suggest=self._suggest, accept=self._accept
@@ -201,7 +203,8 @@ class _Chat:
             parts.append(f"{waiting:,} sending")
         parts += [f"#{name}: {one.unread:,} new" for name, one in self._views.items() if one.unread]
         status = self._room.status
-        away = {name: text for name, text in self._troubles.items() if text}
+        troubles = {"Kafka": self._status.kafka, "MongoDB": self._status.mongo}
+        away = {name: text for name, text in troubles.items() if text}
         parts += [f"{name} is away: {one_line(text)}" for name, text in away.items()]
         if not away:
             parts.append("connected" if status.connected else status.kafka)
@@ -284,17 +287,13 @@ class _Chat:
         self._screen.refresh()
 
     def _on_status(self, status: RoomStatus) -> None:
-        starting = status.kafka == RoomStatus().kafka
-        now = {"Kafka": "" if starting else status.kafka, "MongoDB": status.mongo}
-        for name, trouble in now.items():
-            if bool(trouble) != bool(self._troubles[name]):
-                if trouble:
-                    self._problem(f"{name} is away, trying again. {trouble}")
-                else:
-                    self._note(f"{name} is back")
-        self._troubles = now
+        if status.kafka == RoomStatus().kafka:  # it is only starting
+            status = RoomStatus(kafka="", mongo=status.mongo)
+        for text, bad in status_news(self._status, status):
+            (self._problem if bad else self._note)(text)
+        self._status = status
         for channel, view in self._views.items():
-            if view.phase == "failed" and not (now["Kafka"] and now["MongoDB"]):
+            if view.phase == "failed" and not (status.kafka and status.mongo):
                 view.phase = "opening"
                 self._spawn(self._join(channel, view))
 

@@ -21,7 +21,6 @@ __all__ = [
     "STYLE",
     "UNSAFE",
     "Fragments",
-    "counted",
     "day_line",
     "day_of",
     "failed_lines",
@@ -98,11 +97,6 @@ def shorten(text: str, columns: int) -> str:
     while kept and get_cwidth(kept) > columns - 1:
         kept = kept[:-1]
     return kept + "…"
-
-
-def counted(count: int, word: str) -> str:
-    """Return a number and its word, such as ``1 message`` or ``1,382 messages``."""
-    return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
 def _local(ms: int) -> datetime:
