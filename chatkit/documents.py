@@ -6,8 +6,6 @@ The documents are a public format, described in the README. Pure: no connection 
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +29,7 @@ from chatkit.message import (
     Unreact,
     Unreadable,
 )
+from chatkit.query import mentions, searchable
 
 __all__ = [
     "channel_document",
@@ -59,22 +58,6 @@ EVENT_KINDS: dict[str, type[Event]] = {
     "leave": Leave,
 }
 KIND_NAMES = {kind: name for name, kind in EVENT_KINDS.items()}
-
-_MENTION = re.compile(r"(?<![\w@.])@(\w[\w.-]*)")
-
-
-def searchable(body: str) -> str:
-    """Return a text as it is searched: NFKC, case-folded."""
-    if body.isascii():
-        return body.lower()
-    return unicodedata.normalize("NFKC", body).casefold()
-
-
-def mentions(body: str) -> list[str]:
-    """Return the names after ``@`` in a text, each once, in order."""
-    if "@" not in body:
-        return []
-    return list(dict.fromkeys(name.rstrip(".-") for name in _MENTION.findall(body)))
 
 
 def _place(received: Received | Unreadable, topic_id: str) -> Document:
@@ -186,7 +169,7 @@ def received_message(document: Mapping[str, Any]) -> Received:
         reply_to=document["reply_to"],
         bot=document["bot"],
         source=document["source"],
-        attachment=attachment and Attachment(name=attachment["name"], type=attachment["type"]),
+        attachment=attachment and Attachment(**attachment),
     )
     return _received(document, message)
 

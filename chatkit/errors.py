@@ -10,6 +10,7 @@
     │   ├── ChannelNotFoundError    no channel of that name is on this Kafka
     │   ├── InvalidMessageError     not a message that we can send, or a record that is none
     │   ├── NotAllowedError         only the author edits; author or moderator deletes
+    │   ├── QueryError              a query can't be parsed; points at the place
     │   └── ImportFormatError       a file is not in the format that was named
     └── ServiceError                the outside world did not do its part; it may later
         ├── BrokerUnavailableError  no Kafka broker answered in time
@@ -39,6 +40,7 @@ __all__ = [
     "InvalidMessageError",
     "LocalServiceError",
     "NotAllowedError",
+    "QueryError",
     "SendError",
     "ServiceError",
     "SettingsError",
@@ -77,6 +79,28 @@ class InvalidMessageError(InputError):
 
 class NotAllowedError(InputError):
     """The user may not do that to this message."""
+
+
+class QueryError(InputError):
+    """A query can't be parsed; the text is the query with a mark under the place.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong, and how it would be right.
+    query : str
+        The query.
+    at : int
+        The place in the query, from 0.
+    """
+
+    def __init__(self, reason: str, query: str, at: int) -> None:
+        # Only a space can't move the mark.
+        shown = "".join(char if char.isprintable() else " " for char in query)
+        super().__init__(f"{shown}\n{' ' * at}^ {reason}")
+        self.reason = reason
+        self.query = query
+        self.at = at
 
 
 class ImportFormatError(InputError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-import zoneinfo
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -26,7 +25,9 @@ from tqdm.auto import tqdm
 
 from chatkit.errors import InputError
 from chatkit.message import LAST_MS, check_channel_name
+from chatkit.query import Query, parse, time_zone
 from chatkit.store import ORDER, MessageStore
+from chatkit.timeline import Row
 
 with warnings.catch_warnings():
     # It was compiled against a pyarrow whose objects were smaller; newer ones only grew at the end.
@@ -34,7 +35,7 @@ with warnings.catch_warnings():
     from pymongoarrow.context import PyMongoArrowContext
     from pymongoarrow.schema import Schema
 
-__all__ = ["MESSAGE_SCHEMA", "DamagedMessageWarning", "load"]
+__all__ = ["MESSAGE_SCHEMA", "DamagedMessageWarning", "frame", "load"]
 
 Document = dict[str, Any]
 
@@ -131,10 +132,12 @@ class DamagedMessageWarning(UserWarning):
 
 def load(
     store: MessageStore,
+    query: Query | str = "",
     *,
     channel: str | Sequence[str] | None = None,
     limit: int | None = None,
     zone: str = "UTC",
+    me: str | None = None,
 ) -> pd.DataFrame:
     """Return archived messages as one row per message, oldest first.
 
@@ -145,14 +148,19 @@ def load(
     ----------
     store : MessageStore
         Where to read; stays open.
+    query : Query or str, default ""
+        Which messages, in the query language of `chatkit.query`. Empty: all, deleted ones too,
+        which no other query matches.
     channel : str or sequence of str, optional
         Only these channels. Default: all.
     limit : int, optional
         At most this many newest messages, > 0. Default: no limit.
     zone : str, default "UTC"
-        Time zone of the dates, a name of the IANA database such as ``"Europe/Vienna"``. Dates that
-        Python can't hold there (years 1 to 9999, less a day outside UTC) become the nearest that
-        it can.
+        Time zone of the dates, also of those in the query, a name of the IANA database such as
+        ``"Europe/Vienna"``. Dates that Python can't hold there (years 1 to 9999, less a day outside
+        UTC) become the nearest that it can.
+    me : str, optional
+        Who ``me`` in the query is. Default: the user of the store's settings.
 
     Returns
     -------
@@ -163,6 +171,8 @@ def load(
     ------
     InputError
         The limit is not positive, or there is no such zone.
+    QueryError
+        The query can't be parsed; the text points at the place.
     ChannelNameError
         A name can't be a channel's.
     StoreUnavailableError
@@ -177,34 +187,98 @@ def load(
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, not {limit}")
-    try:
-        zoneinfo.ZoneInfo(zone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InputError(
-            f"There is no time zone {zone!r}; names look like 'UTC' or 'Europe/Vienna'"
-        ) from error
-    channels = [channel] if isinstance(channel, str) else channel
-    if channels is not None:
-        channels = [check_channel_name(name) for name in dict.fromkeys(channels)]
+    time_zone(zone)
+    asked = parse(query) if isinstance(query, str) else query
+    channels = _channels(channel, asked)
+    where = asked.to_filter(me=store.user if me is None else me, zone=zone) if asked else {}
 
     problems: dict[str, str] = {}
     with store.answering():
-        tables = _read(store, channels, limit, problems)
+        tables = _read(store, channels, limit, where, problems)
     if problems:
         warnings.warn(DamagedMessageWarning(problems), stacklevel=2)
     return _to_frame(_in_order(tables), zone)
 
 
+def frame(rows: Iterable[Row], *, zone: str = "UTC") -> pd.DataFrame:
+    """Return rows of a room as `load` returns messages, oldest first.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+        In any order. Rows that are no message are left out, and messages that Kafka has not
+        acknowledged.
+    zone : str, default "UTC"
+        Time zone of the dates, a name of the IANA database.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `load` returns it; ``archived_at``, which no room knows, is missing.
+
+    Raises
+    ------
+    InputError
+        There is no such zone.
+    """
+    time_zone(zone)
+    found = [_row_of(row) for row in rows if row.message is not None and row.offset >= 0]
+    arrays = [pa.array([one[field.name] for one in found], field.type) for field in MESSAGE_SCHEMA]
+    return _to_frame(_in_order([pa.table(arrays, schema=MESSAGE_SCHEMA)]), zone)
+
+
+def _row_of(row: Row) -> Document:
+    """Return the columns of a message in a room."""
+    message, folded = row.message, row.folded
+    assert message is not None
+    assert folded is not None  # where there is a message, there is what to show of it
+    attachment = message.attachment if folded.deleted_ms is None else None
+    return {
+        "id": message.id,
+        "channel": message.channel,
+        "author": message.author,
+        "body": folded.body,
+        "sent_at": message.sent_ms,
+        "placed_at": row.placed_ms,
+        "archived_at": None,
+        "reply_to": message.reply_to,
+        "bot": message.bot,
+        "source": message.source,
+        "edited_at": folded.edited_ms,
+        "deleted_at": folded.deleted_ms,
+        "attachment_name": attachment and attachment.name,
+        "attachment_type": attachment and attachment.type,
+        "attachment_size": attachment and attachment.length,
+        "partition": row.partition,
+        "offset": row.offset,
+        "rev": folded.rev,
+    }
+
+
+def _channels(channel: str | Sequence[str] | None, query: Query) -> list[str] | None:
+    """Return the only channels that are asked for, each once; None: any."""
+    names = [channel] if isinstance(channel, str) else channel
+    if names is not None:
+        names = [check_channel_name(name) for name in dict.fromkeys(names)]
+    if not query.channels:
+        return names
+    return [name for name in query.channels if names is None or name in names]
+
+
 def _read(
-    store: MessageStore, channels: list[str] | None, limit: int | None, problems: dict[str, str]
+    store: MessageStore,
+    channels: list[str] | None,
+    limit: int | None,
+    where: Document,
+    problems: dict[str, str],
 ) -> list[Any]:
     """Return messages as Arrow tables of MESSAGE_SCHEMA, in any order, and add to the problems."""
     tables = [MESSAGE_SCHEMA.empty_table()]
     # Asked first: it is soon answered by any server that lives, and so not waited for long.
     total = store.messages.estimated_document_count()
-    expected = limit if channels is not None else min(total, limit or total)
+    expected = limit if channels is not None or where else min(total, limit or total)
     with (
-        contextlib.closing(_raw_batches(store, channels, limit)) as batches,
+        contextlib.closing(_raw_batches(store, channels, limit, where)) as batches,
         tqdm(total=expected, unit=" messages", delay=1, leave=False) as progress,
     ):
         for data in _chunks(batches):
@@ -216,7 +290,10 @@ def _read(
 
 
 def _raw_batches(
-    store: MessageStore, channels: list[str] | None, limit: int | None
+    store: MessageStore,
+    channels: list[str] | None,
+    limit: int | None,
+    where: Document | None = None,
 ) -> Generator[bytes]:
     """Yield documents in BSON as MongoDB sends them, one after the other in each piece."""
     messages = store.messages
@@ -229,19 +306,27 @@ def _raw_batches(
     elif not messages.database.client.is_mongos:
         # Sent without asking for each batch; MongoDB's router may not know how.
         options["cursor_type"] = CursorType.EXHAUST
-    where: Document = {}
+    chosen: Document = {}
     if channels is not None and len(channels) == 1:
-        where = {"channel": channels[0]}
+        chosen = {"channel": channels[0]}
         options.setdefault("sort", [(name, ASCENDING) for name in ORDER])  # as the index has it
     elif channels is not None:
-        where = {"channel": {"$in": channels}}
-    found: Any = messages.find_raw_batches(where, **options)
+        chosen = {"channel": {"$in": channels}}
+    found: Any = messages.find_raw_batches({**(where or {}), **chosen}, **options)
     with contextlib.closing(found) as cursor:
-        with pymongo.timeout(READ_SECONDS):
-            first = next(cursor, None)
-        if first:
-            yield first
-            yield from cursor
+        batch = _next(cursor, True)
+        while batch is not None:
+            if batch:
+                yield batch
+            # Where MongoDB has to look for what matches, it may look for long.
+            batch = _next(cursor, bool(where))
+
+
+def _next(cursor: Any, long: bool) -> bytes | None:
+    """Return the next batch, or None; it may take READ_SECONDS, else ``mongo_timeout``."""
+    with pymongo.timeout(READ_SECONDS) if long else contextlib.nullcontext():
+        batch: bytes | None = next(cursor, None)
+    return batch
 
 
 def _chunks(batches: Iterable[bytes]) -> Iterator[bytes]:

@@ -7,12 +7,13 @@ add some.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -23,6 +24,7 @@ __all__ = [
     "AUTHOR_LIMIT",
     "BODY_LIMIT",
     "Attachment",
+    "Beat",
     "ChannelRecord",
     "Delete",
     "Edit",
@@ -39,6 +41,7 @@ __all__ = [
     "check",
     "check_channel_name",
     "decode",
+    "decode_beat",
     "decode_channel_record",
     "encode",
     "from_ms",
@@ -99,7 +102,7 @@ def new_id() -> str:
     return str(uuid.UUID(int=value))
 
 
-class Attachment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Attachment(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A file that travels inside a message."""
 
     name: str
@@ -108,6 +111,22 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """MIME type."""
     data: bytes = b""
     """The bytes; base64 on the wire."""
+    size: int = 0
+    """How many bytes there are where they are not here; never on the wire."""
+    sha256: str = ""
+    """Their SHA-256, in hexadecimal, where they are not here; never on the wire."""
+
+    @property
+    def length(self) -> int:
+        """How many bytes it has, here or elsewhere."""
+        return len(self.data) or self.size
+
+    def summary(self) -> Attachment:
+        """Return the same without its bytes."""
+        if not self.data:
+            return self
+        digest = hashlib.sha256(self.data).hexdigest()
+        return Attachment(name=self.name, type=self.type, size=len(self.data), sha256=digest)
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message", gc=False):
@@ -295,6 +314,21 @@ class ChannelRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     """When this record was made, ms since 1970 UTC."""
 
 
+class Beat(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="presence"):
+    """That somebody is there, as each chatkit that is open says again and again; never kept."""
+
+    v: int = WIRE_VERSION
+    """Version of the wire format."""
+    user: str
+    """Who says to be there: also the record's key."""
+    instance: str
+    """Id of the chatkit that says it; somebody may have several open."""
+    state: Literal["here", "away", "left"]
+    """Whether that one is looked at, is open only, or ends."""
+    typing: str = ""
+    """Name of the channel that is being written in, or empty."""
+
+
 class _Head(msgspec.Struct):
     v: Any = None
     type: Any = None
@@ -303,6 +337,7 @@ class _Head(msgspec.Struct):
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Message | Event)
 _channel_decoder = msgspec.json.Decoder(ChannelRecord)
+_beat_decoder = msgspec.json.Decoder(Beat)
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
@@ -379,6 +414,8 @@ def _check_message(message: Message) -> None:
                 f"The attachment has {len(attachment.data):,} bytes; the limit is "
                 f"{ATTACHMENT_LIMIT:,}. Share a smaller part of it, or where it can be fetched"
             )
+        if attachment.size or attachment.sha256:  # one without its bytes, from an archive
+            raise InvalidMessageError("An attachment travels with its bytes, not with their hash")
         if max(len(attachment.name), len(attachment.type)) > NAME_LIMIT:
             raise InvalidMessageError(
                 f"An attachment's name and type have at most {NAME_LIMIT} characters"
@@ -389,6 +426,13 @@ def _check_message(message: Message) -> None:
 def _check_channel_record(record: ChannelRecord) -> None:
     check_channel_name(record.channel)
     _check_time("at", record.at_ms)
+
+
+def _check_beat(beat: Beat) -> None:
+    _check_name("user", beat.user)
+    _check_id("instance", beat.instance)
+    if beat.typing:
+        check_channel_name(beat.typing)
 
 
 def _check_event(event: Event) -> None:
@@ -406,8 +450,8 @@ def _check_event(event: Event) -> None:
         raise InvalidMessageError("emoji must be an emoji, or its short name without dots")
 
 
-def encode(item: Message | Event | ChannelRecord) -> bytes:
-    """Return the value of the Kafka record for a message, an event or a channel record.
+def encode(item: Message | Event | ChannelRecord | Beat) -> bytes:
+    """Return the value of the Kafka record for a message, an event, a channel record or a beat.
 
     Raises
     ------
@@ -418,6 +462,8 @@ def encode(item: Message | Event | ChannelRecord) -> bytes:
     """
     if isinstance(item, ChannelRecord):
         _check_channel_record(item)
+    elif isinstance(item, Beat):
+        _check_beat(item)
     else:
         check(item)
     try:
@@ -491,3 +537,24 @@ def decode_channel_record(value: bytes) -> ChannelRecord:
     except ChannelNameError as error:
         raise InvalidMessageError(str(error)) from error
     return record
+
+
+def decode_beat(value: bytes | None) -> Beat:
+    """Return the beat in the value of a Kafka record.
+
+    Raises
+    ------
+    InvalidMessageError
+        The value is no beat of a version that we read, or breaks a rule.
+    """
+    try:
+        beat = _beat_decoder.decode(value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _refuse(value or b"", error) from error
+    if beat.v != WIRE_VERSION:
+        raise _refuse(value or b"", ValueError(f"version {beat.v} is unknown"))
+    try:
+        _check_beat(beat)
+    except ChannelNameError as error:
+        raise InvalidMessageError(str(error)) from error
+    return beat

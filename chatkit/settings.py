@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from platformdirs import user_cache_path, user_data_path
+from platformdirs import user_cache_path, user_config_path, user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -22,7 +22,7 @@ from pydantic_settings.exceptions import SettingsError as SourceError
 from chatkit.errors import SettingsError
 from chatkit.message import CHANNEL_NAME, check_channel_name
 
-__all__ = ["LocalProcess", "LocalState", "Settings", "read_local_state"]
+__all__ = ["LocalProcess", "LocalState", "Settings", "read_local_state", "remember_name"]
 
 STATE_FILE = "local.json"
 TOPIC_PREFIX = re.compile("[A-Za-z0-9._-]{1,169}")  # a topic has 249 characters, a channel 80
@@ -126,10 +126,44 @@ def _default_data_dir() -> Path:
     return user_data_path("chatkit", appauthor=False)
 
 
-def _login() -> str:
+def _name_file() -> Path:
+    return user_config_path("chatkit", appauthor=False) / "name"
+
+
+def _chosen_name() -> str | None:
+    """Return who somebody said to be: to JupyterHub, or here before."""
     hub = os.environ.get("JUPYTERHUB_USER")
     if hub:
         return hub
+    try:
+        return _name_file().read_text(encoding="utf-8").strip() or None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def remember_name(name: str) -> None:
+    """Keep a name for the settings of all later programs of this login.
+
+    Raises
+    ------
+    SettingsError
+        It can't be kept.
+    """
+    path = _name_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"The name {name!r} can't be kept in {path}: {error.strerror}. It counts until the "
+            "kernel ends; CHATKIT_USER sets it for good"
+        ) from error
+
+
+def _login() -> str:
+    name = _chosen_name()
+    if name is not None:
+        return name
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container's user id without a name
@@ -161,7 +195,8 @@ class Settings(BaseSettings):
     )
 
     user: str = Field(default_factory=_login)
-    """Name under which one writes. Default: ``JUPYTERHUB_USER``, else the login name."""
+    """Name under which one writes. Default: ``JUPYTERHUB_USER``, else the name that was chosen in a
+    panel before, else the login name."""
 
     bootstrap_servers: str = "localhost:9092"
     """Kafka brokers, ``host:port`` with commas between."""
@@ -302,12 +337,13 @@ class Settings(BaseSettings):
                 f"CHATKIT_SASL_USERNAME and CHATKIT_SASL_PASSWORD are needed with "
                 f"CHATKIT_SECURITY_PROTOCOL={self.security_protocol}"
             )
-        if self.system_prefix.startswith(self.topic_prefix) or self.channel_of(self.channels_topic):
-            raise ValueError(
-                f"With CHATKIT_SYSTEM_PREFIX={self.system_prefix} and CHATKIT_TOPIC_PREFIX="
-                f"{self.topic_prefix}, topic {self.channels_topic} would be taken for a channel; "
-                "let neither begin with the other"
-            )
+        for topic in (self.channels_topic, self.presence_topic):
+            if self.system_prefix.startswith(self.topic_prefix) or self.channel_of(topic):
+                raise ValueError(
+                    f"With CHATKIT_SYSTEM_PREFIX={self.system_prefix} and CHATKIT_TOPIC_PREFIX="
+                    f"{self.topic_prefix}, topic {topic} would be taken for a channel; let neither "
+                    "begin with the other"
+                )
         return self
 
     def replace(self, **changes: Any) -> Settings:
@@ -321,9 +357,19 @@ class Settings(BaseSettings):
         return type(self)(**{**dict(self), **changes})
 
     @property
+    def user_is_guess(self) -> bool:
+        """Whether nobody has said who the user is, so that it is the login name."""
+        return "user" not in self.model_fields_set and _chosen_name() is None
+
+    @property
     def channels_topic(self) -> str:
         """The compacted topic that holds the channel records."""
         return self.system_prefix + "channels"
+
+    @property
+    def presence_topic(self) -> str:
+        """The short-lived topic in which people say that they are here."""
+        return self.system_prefix + "presence"
 
     def topic_of(self, channel: str) -> str:
         """Return the topic in which a channel lives.

@@ -20,17 +20,21 @@ from pymongo.database import Database
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
 from chatkit.documents import channel_record, received_event
-from chatkit.errors import SettingsError, StoreUnavailableError
+from chatkit.errors import InputError, SettingsError, StoreUnavailableError
 from chatkit.message import ChannelRecord, Received
 from chatkit.mongo_errors import about_uri, explain
+from chatkit.query import Query
 from chatkit.settings import Settings
+from chatkit.timeline import Order
 
-__all__ = ["MessageStore"]
+__all__ = ["CLOCKS_MS", "ORDER", "MessageStore", "between"]
 
 Document = dict[str, Any]
 
 ORDER = ("placed_at", "partition", "offset", "_id")
 """The fields by which messages are in order, after ``channel``."""
+CLOCKS_MS = 3_600_000
+"""How far a sender's clock may be from Kafka's for its joining to be found, ms."""
 
 
 class MessageStore:
@@ -82,6 +86,11 @@ class MessageStore:
             self._client.close()
 
     @property
+    def user(self) -> str:
+        """Who looks, by the settings."""
+        return self._settings.user
+
+    @property
     def messages(self) -> Collection[Document]:
         """The collection of messages."""
         return self.database["messages"]
@@ -125,10 +134,21 @@ class MessageStore:
         """
         with self.answering():
             self.messages.create_indexes(
-                [IndexModel([("channel", ASCENDING), *((name, ASCENDING) for name in ORDER)])]
+                [
+                    IndexModel([("channel", ASCENDING), *((name, ASCENDING) for name in ORDER)]),
+                    # Few messages are in these two, so that they cost next to nothing.
+                    IndexModel(
+                        [("channel", ASCENDING), ("reply_to", ASCENDING)],
+                        partialFilterExpression={"reply_to": {"$type": "string"}},
+                    ),
+                    IndexModel(
+                        [("channel", ASCENDING), ("pinned_at", ASCENDING)],
+                        partialFilterExpression={"pinned_at": {"$exists": True}},
+                    ),
+                ]
             )
             self.events.create_indexes(
-                [IndexModel([("channel", ASCENDING), ("target", ASCENDING)])]
+                [IndexModel([("channel", ASCENDING), ("target", ASCENDING), ("at", ASCENDING)])]
             )
             found = self.database["meta"].find_one_and_update(
                 {"_id": "archive"},
@@ -145,15 +165,22 @@ class MessageStore:
             found = self.database["meta"].find_one({"_id": "archive"})
         return None if found is None else str(found["archive_id"])
 
-    def get(self, channel: str, message_id: str) -> Document | None:
-        """Return the document of a message, or None."""
+    def get(self, channel: str | None, message_id: str) -> Document | None:
+        """Return the document of a message, or None; without a channel it is looked for in all."""
+        where = {"_id": message_id, **({} if channel is None else {"channel": channel})}
         with self.answering():
-            return self.messages.find_one({"_id": message_id, "channel": channel})
+            return self.messages.find_one(where)
 
     def page(
-        self, channel: str, *, before: tuple[int, int, int, str] | None = None, limit: int = 200
+        self,
+        channel: str,
+        *,
+        before: Order | None = None,
+        after: Order | None = None,
+        newest: bool | None = None,
+        limit: int = 200,
     ) -> list[Document]:
-        """Return the newest messages of a channel, oldest first.
+        """Return neighbouring messages of a channel, oldest first.
 
         Parameters
         ----------
@@ -161,6 +188,11 @@ class MessageStore:
             Name of the channel.
         before : tuple, optional
             Only what comes before this key: placed ms since 1970, partition, offset, id.
+        after : tuple, optional
+            Only what comes after this key.
+        newest : bool, optional
+            Whether to return the last ones of these, or the first. Default: the first if ``after``
+            is given.
         limit : int, default 200
             At most this many.
 
@@ -174,15 +206,99 @@ class MessageStore:
         StoreUnavailableError
             MongoDB did not answer in time.
         """
-        where: Document = {"channel": channel}
-        if before is not None:
-            key = dict(zip(ORDER, (DatetimeMS(before[0]), *before[1:]), strict=True))
-            where["$or"] = _less_than(key)
-            # Lets the index bound the scan, which an $or alone does not.
-            where["placed_at"] = {"$lte": key["placed_at"]}
+        where = between(channel, after, before)
+        newest = after is None if newest is None else newest
+        direction = DESCENDING if newest else ASCENDING
         with self.answering():
-            newest_first = self.messages.find(where).sort([(name, DESCENDING) for name in ORDER])
-            return list(newest_first.limit(limit))[::-1]
+            found = self.messages.find(where).sort([(name, direction) for name in ORDER])
+            documents = list(found.limit(limit))
+        return documents[::-1] if newest else documents
+
+    def search(
+        self,
+        query: Query,
+        *,
+        me: str,
+        zone: str = "UTC",
+        limit: int = 50,
+        before: Order | None = None,
+    ) -> list[Document]:
+        """Return the newest messages that match a query, newest first.
+
+        Parameters
+        ----------
+        query : Query
+            Which messages, as `chatkit.query.parse` returns it.
+        me : str
+            Who ``me`` in the query is.
+        zone : str, default "UTC"
+            Time zone of the days in the query, a name of the IANA database.
+        limit : int, default 50
+            At most this many, > 0.
+        before : tuple, optional
+            Only what comes before this key: placed ms since 1970, partition, offset, id. With that
+            of the last document found, the search goes on.
+
+        Returns
+        -------
+        list of dict
+            Documents as the README describes them.
+
+        Raises
+        ------
+        InputError
+            The limit is not positive, or there is no such zone.
+        StoreUnavailableError
+            MongoDB did not answer in time.
+        """
+        if limit < 1:
+            raise InputError(f"limit must be at least 1, not {limit}")
+        where = query.to_filter(me=me, zone=zone)
+        if before is not None:
+            where = {"$and": [where, _earlier(before)]}
+        with self.answering():
+            if not query.channels:
+                # With their names the index gives the newest; else all would be sorted.
+                where = {"channel": {"$in": self.messages.distinct("channel")}, "$and": [where]}
+            found = self.messages.find(where).sort([(name, DESCENDING) for name in ORDER])
+            return list(found.limit(limit))
+
+    def comings(self, channel: str, first_ms: int, last_ms: int) -> list[Received]:
+        """Return who joined and left a channel in a time, the newest 200.
+
+        Parameters
+        ----------
+        channel : str
+            Name of the channel.
+        first_ms, last_ms : int
+            The time, ms since 1970 UTC, both included.
+        """
+        # By the sender's clock, which is in the index; what counts is where they are placed.
+        about = {"$gte": DatetimeMS(first_ms - CLOCKS_MS), "$lte": DatetimeMS(last_ms + CLOCKS_MS)}
+        where = {"channel": channel, "target": None, "at": about}
+        with self.answering():
+            found = list(self.events.find(where).sort("at", DESCENDING).limit(200))
+        events = map(received_event, found)
+        return [event for event in events if first_ms <= event.placed_ms <= last_ms]
+
+    def replies(self, channel: str, message_ids: Iterable[str], limit: int = 500) -> list[Document]:
+        """Return the answers to some messages of a channel, oldest first."""
+        where = {"channel": channel, "reply_to": {"$in": list(message_ids), "$type": "string"}}
+        with self.answering():
+            found = self.messages.find(where).sort([(name, ASCENDING) for name in ORDER])
+            return list(found.limit(limit))
+
+    def pinned(self, channel: str, limit: int = 100) -> list[Document]:
+        """Return the pinned messages of a channel, last pinned first."""
+        where = {"channel": channel, "pinned_at": {"$exists": True}}
+        with self.answering():
+            return list(self.messages.find(where).sort("pinned_at", DESCENDING).limit(limit))
+
+    def attachment(self, sha256: str) -> bytes | None:
+        """Return the bytes of an attachment, or None if they are not here."""
+        with self.answering():
+            found = self.database["attachments"].find_one({"_id": sha256})
+        return None if found is None else bytes(found["data"])
 
     def events_of(self, channel: str, message_ids: Iterable[str]) -> list[Received]:
         """Return every event about some messages of a channel."""
@@ -258,10 +374,32 @@ class MessageStore:
             return self.messages.delete_many({"channel": channel}).deleted_count
 
 
-def _less_than(key: Mapping[str, Any]) -> list[Document]:
-    """Return the branches of an ``$or`` for all that sorts before a key, field by field."""
+def between(channel: str, after: Order | None, before: Order | None) -> Document:
+    """Return the filter for a channel's messages between two keys, neither included."""
+    branches, bounds = [], {}
+    for key, operator in ((after, "gt"), (before, "lt")):
+        if key is not None:
+            values = dict(zip(ORDER, (DatetimeMS(key[0]), *key[1:]), strict=True))
+            branches.append({"$or": _beyond(values, f"${operator}")})
+            # Lets the index bound the scan, which an $or alone does not.
+            bounds[f"${operator}e"] = values["placed_at"]
+    return {
+        "channel": channel,
+        **({"placed_at": bounds} if bounds else {}),
+        **({"$and": branches} if branches else {}),
+    }
+
+
+def _earlier(key: Order) -> Document:
+    """Return the filter for what comes before a key, in any channel."""
+    values = dict(zip(ORDER, (DatetimeMS(key[0]), *key[1:]), strict=True))
+    return {"placed_at": {"$lte": values["placed_at"]}, "$or": _beyond(values, "$lt")}
+
+
+def _beyond(key: Mapping[str, Any], operator: str) -> list[Document]:
+    """Return the branches of an ``$or`` for all that sorts on one side of a key."""
     names = list(key)
     return [
-        {**{name: key[name] for name in names[:n]}, names[n]: {"$lt": key[names[n]]}}
+        {**{name: key[name] for name in names[:n]}, names[n]: {operator: key[names[n]]}}
         for n in range(len(names))
     ]

@@ -7,15 +7,18 @@ widget. Not thread-safe: its owner locks.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
 
 import msgspec
 
 from chatkit.fold import Folded, fold
-from chatkit.message import Message, Received, Unreadable
+from chatkit.message import Edit, Join, Leave, Message, Received, Unreadable
 
-__all__ = ["Row", "Timeline"]
+__all__ = ["Order", "Row", "Timeline"]
+
+Order = tuple[int, int, int, str]
+"""What rows sort by: placed ms since 1970 UTC, partition, offset, id."""
 
 UNPLACED_MS = 1 << 52
 """Sorts what has no place yet behind all that has one; still exact as a JavaScript number."""
@@ -26,8 +29,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     """Message id; for other kinds an id made of the place."""
-    kind: Literal["message", "unreadable", "gap"]
-    """A message, a record that can't be read, or records that are gone from Kafka."""
+    kind: Literal["message", "unreadable", "gap", "join", "leave", "skipped"]
+    """A message, a record that can't be read, records that are gone from Kafka, somebody who joined
+    or left, or messages of the archive that are not loaded."""
     channel: str
     """Name of the channel."""
     message: Message | None = None
@@ -38,6 +42,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Whether Kafka has acknowledged it."""
     reason: str = ""
     """Why it failed, can't be read or is missing."""
+    actor: str = ""
+    """Who joined or left."""
     placed_ms: int = UNPLACED_MS
     """What it is ordered by, ms since 1970 UTC."""
     partition: int = -1
@@ -46,7 +52,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Kafka offset; -1 while it is not known."""
 
     @property
-    def order(self) -> tuple[int, int, int, str]:
+    def order(self) -> Order:
         """The key that rows sort by, everywhere."""
         return self.placed_ms, self.partition, self.offset, self.id
 
@@ -67,9 +73,10 @@ class Timeline:
         self.moderators: Collection[str] = ()
         self._rows: dict[str, Row] = {}
         self._places: dict[str, tuple[int, int, int]] = {}
-        self._order: list[tuple[int, int, int, str]] = []
+        self._order: list[Order] = []
         self._events: dict[str, dict[str, Received]] = {}
         self._changed: dict[str, None] = {}
+        self._gone: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -96,6 +103,28 @@ class Timeline:
         self._changed.clear()
         return sorted(rows, key=lambda row: row.order)
 
+    def take_gone(self) -> list[str]:
+        """Return the id of each row that was removed since the last call."""
+        gone = list(self._gone)
+        self._gone.clear()
+        return gone
+
+    def after(self, key: Order) -> Iterator[Row]:
+        """Yield the rows that sort after a key, newest first."""
+        for at in reversed(self._order[bisect.bisect_right(self._order, key) :]):
+            yield self._rows[at[3]]
+
+    def edits(self, message_id: str) -> list[Received]:
+        """Return the edits of a message that are here and count, oldest first."""
+        row = self._rows.get(message_id)
+        author = None if row is None or row.message is None else row.message.author
+        found = [
+            one
+            for one in self._events.get(message_id, {}).values()
+            if isinstance(one.item, Edit) and one.item.actor == author
+        ]
+        return sorted(found, key=lambda one: (one.appended_ms, one.item.id))
+
     def add(self, received: Received) -> None:
         """Add a message or an event that is in Kafka.
 
@@ -104,10 +133,10 @@ class Timeline:
         """
         item = received.item
         if isinstance(item, Message):
-            place = self._places.get(item.id)
-            if place is not None and place <= received.place:
+            if not self._is_first(received):
                 return
-            self._places[item.id] = received.place
+            if item.attachment is not None:  # its bytes are where it came from
+                item = msgspec.structs.replace(item, attachment=item.attachment.summary())
             self._put(
                 Row(
                     id=item.id,
@@ -120,12 +149,33 @@ class Timeline:
                     offset=received.offset,
                 )
             )
+        elif isinstance(item, Join | Leave):
+            if self._is_first(received):
+                self._put(
+                    Row(
+                        id=item.id,
+                        kind="join" if isinstance(item, Join) else "leave",
+                        channel=self.channel,
+                        actor=item.actor,
+                        placed_ms=received.placed_ms,
+                        partition=received.partition,
+                        offset=received.offset,
+                    )
+                )
         elif item.target is not None:
             events = self._events.setdefault(item.target, {})
             known = events.get(item.id)
             if known is None or received.place < known.place:
                 events[item.id] = received
                 self.refold([item.target])
+
+    def _is_first(self, received: Received) -> bool:
+        """Note where an id is; False if it is known to be before that."""
+        place = self._places.get(received.item.id)
+        if place is not None and place <= received.place:
+            return False
+        self._places[received.item.id] = received.place
+        return True
 
     def add_unreadable(self, record: Unreadable) -> None:
         """Add a placeholder for a record that can't be read."""
@@ -137,6 +187,28 @@ class Timeline:
         """Add a placeholder for records that Kafka no longer holds, offsets first to last."""
         reason = f"Records {first:,} to {last:,} are gone from Kafka (retention)"
         self._put_note("gap", partition, first, placed_ms, reason)
+
+    def add_skipped(self, after: Order) -> str:
+        """Add a placeholder for messages of the archive behind a key; return its id."""
+        row_id = f"skipped\t{after[3]}"
+        self._put(
+            Row(
+                id=row_id,
+                kind="skipped",
+                channel=self.channel,
+                placed_ms=after[0],
+                partition=after[1],
+                offset=after[2],
+            )
+        )
+        return row_id
+
+    def remove(self, row_id: str) -> None:
+        """Take a placeholder away."""
+        row = self._rows.pop(row_id)
+        del self._order[bisect.bisect_left(self._order, row.order)]
+        self._changed.pop(row_id, None)
+        self._gone[row_id] = None
 
     def add_pending(self, message: Message) -> None:
         """Add a message that is on its way to Kafka."""

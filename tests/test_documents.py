@@ -103,7 +103,12 @@ def message(body: str = "Hello", **more: Any) -> Message:
 def without_bytes(received: Received) -> Received:
     item = received.item
     if isinstance(item, Message) and item.attachment is not None:
-        bare = msgspec.structs.replace(item.attachment, data=b"")
+        bare = msgspec.structs.replace(
+            item.attachment,
+            data=b"",
+            size=len(item.attachment.data),
+            sha256=hashlib.sha256(item.attachment.data).hexdigest(),
+        )
         item = msgspec.structs.replace(item, attachment=bare)
     return msgspec.structs.replace(received, item=item)
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import bson
+import msgspec
 import pandas as pd
 import pyarrow as pa
 import pymongo.collection
@@ -22,17 +23,37 @@ from bson.datetime_ms import DatetimeMS
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import CursorType, MongoClient, monitoring
+from pymongo._csot import remaining as remaining_time
+from pymongo.cursor import RawBatchCursor
 from pymongo.errors import NetworkTimeout
 
 from chatkit import history
+from chatkit.archiver import Archiver
 from chatkit.batches import PartitionBatch, decode_batches
-from chatkit.errors import ChannelNameError, InputError, StoreUnavailableError
+from chatkit.errors import ChannelNameError, InputError, QueryError, StoreUnavailableError
 from chatkit.history import MESSAGE_SCHEMA, DamagedMessageWarning, load
 from chatkit.local import LocalStack
-from chatkit.message import Attachment, Delete, Edit, Event, Message, Pin, React, encode
+from chatkit.message import (
+    Attachment,
+    Delete,
+    Edit,
+    Event,
+    Join,
+    Message,
+    Pin,
+    React,
+    Received,
+    encode,
+)
+from chatkit.producer import ChatProducer
+from chatkit.query import parse
+from chatkit.room import ChatRoom
 from chatkit.settings import Settings, read_local_state
 from chatkit.store import MessageStore
+from chatkit.timeline import Timeline
 from chatkit.writer import BatchWriter
+from tests.verification import is_archived
+from tests.waiting import wait_until
 
 START = 1_767_225_600_000  # 2026-01-01
 DTYPES = {
@@ -312,6 +333,177 @@ def test_what_is_no_channel_name_never_reaches_mongodb(listened: tuple[Any, Comm
         with pytest.raises(ChannelNameError):
             load(store, channel=["general", name])
     assert commands.sent == []
+
+
+@pytest.mark.parametrize("limit", [None, 1, 7, 5000])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "café",
+        "-café is:bot",
+        "in:tools in:random from:ana",
+        "-in:tools has:attachment",
+        "is:edited",
+        "nothing-of-that-kind",
+    ],
+)
+def test_a_query_gives_the_rows_that_its_mask_gives(
+    store: MessageStore, write: Write, query: str, limit: int | None
+) -> None:
+    write(*many_messages(600))
+    whole = load(store)
+    expected = whole[parse(query).mask(whole, me="ana")]
+    assert (len(expected) > 0) is (query != "nothing-of-that-kind")
+    expected = (expected if limit is None else expected.tail(limit)).reset_index(drop=True)
+    pd.testing.assert_frame_equal(load(store, query, limit=limit), expected)
+    pd.testing.assert_frame_equal(load(store, parse(query), limit=limit), expected)
+
+
+def test_a_query_can_ask_for_what_no_column_holds(store: MessageStore, write: Write) -> None:
+    liked, pinned, plain = say("general", "liked"), say("general", "pinned"), say("general", "x")
+    write(liked, pinned, plain, event(React, liked, emoji="👍"), event(Pin, pinned))
+    assert load(store, "has:reaction")["body"].tolist() == ["liked"]
+    assert load(store, "is:pinned")["body"].tolist() == ["pinned"]
+    assert load(store, "-is:pinned -has:reaction")["body"].tolist() == ["x"]
+
+
+def test_only_the_empty_query_gives_deleted_messages(store: MessageStore, write: Write) -> None:
+    gone = say("general", "gone")
+    write(gone, say("general", "there"), event(Delete, gone))
+    assert load(store)["body"].tolist() == load(store, " ")["body"].tolist() == ["", "there"]
+    assert load(store, "in:general")["body"].tolist() == ["there"]
+    assert load(store, "-gone", channel="general")["body"].tolist() == ["there"]
+
+
+def test_channels_of_the_query_and_of_the_argument_both_count(
+    listened: tuple[Any, Commands], write: Write
+) -> None:
+    store, commands = listened
+    write(*(say(channel, "text") for channel in ["general", "tools", "random"]))
+    both = load(store, "in:tools in:random -in:random", channel=["general", "tools", "random"])
+    assert both["channel"].tolist() == ["tools"]
+    assert load(store, "in:tools", channel="general").empty
+    commands.sent.clear()
+    assert load(store, "in:tools in:general text", channel="tools", limit=2).shape[0] == 1
+    assert commands.find()["filter"]["channel"] == "tools"
+
+
+def test_me_and_the_days_of_a_query_are_whose_and_where_the_load_is(
+    store: MessageStore, write: Write
+) -> None:
+    write(say("general", "mine"), say("general", "@ana look", author="ben"))
+    assert load(store, "from:me")["body"].tolist() == ["mine"]
+    assert load(store, "from:me", me="ben")["body"].tolist() == ["@ana look"]
+    assert load(store, "mentions:me")["body"].tolist() == ["@ana look"]
+    assert len(load(store, "on:2026-01-01")) == 2
+    assert load(store, "on:2026-01-01", zone="America/New_York").empty
+    assert len(load(store, "on:2025-12-31", zone="America/New_York")) == 2
+
+
+def test_a_query_that_cant_be_parsed_never_reaches_mongodb(
+    listened: tuple[Any, Commands],
+) -> None:
+    store, commands = listened
+    with pytest.raises(QueryError, match="is a year, month or day"):
+        load(store, "before:yesterday")
+    assert commands.sent == []
+
+
+def test_a_query_may_look_for_long_behind_every_batch(
+    store: MessageStore, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MongoDB answers when it has a batch full, and what matches may be far between."""
+    write(*many_messages(60))
+    monkeypatch.setattr(history, "BATCH_ROWS", 10)
+    remaining: list[float | None] = []
+    plain = RawBatchCursor.next
+
+    def spy(self: Any) -> Any:
+        remaining.append(remaining_time())
+        return plain(self)
+
+    monkeypatch.setattr(RawBatchCursor, "__next__", spy)
+    load(store, "-nothing")
+    assert len(remaining) > 3
+    assert all(seconds is not None and seconds > 3000 for seconds in remaining)
+    remaining.clear()
+    load(store)
+    assert [seconds is None for seconds in remaining] == [False] + [True] * (len(remaining) - 1)
+
+
+# Rows of a room.
+
+
+def test_the_frame_of_a_rooms_rows_is_what_would_be_loaded(
+    settings: Settings,
+    store: MessageStore,
+    producer: ChatProducer,
+    archiver_factory: Callable[..., Archiver],
+    room_factory: Callable[..., ChatRoom],
+) -> None:
+    picture = Attachment(name="a.png", type="image/png", data=b"picture")
+    message = say("general", "hello")
+    edited, deleted = say("general", "edited"), say("general", "deleted", attachment=picture)
+    items: list[Message | Event] = [
+        message,
+        edited,
+        deleted,
+        say("general", "", attachment=picture, author="ben", bot=True),
+        say("general", "imported", source="irc", sent_ms=START),
+        say("general", "answer", reply_to=message.id),
+        event(Edit, edited, body="better"),
+        event(Delete, deleted),
+        event(React, message, emoji="👍"),
+        Join.new("general", "ana"),
+    ]
+    room = room_factory()
+    room.join("general").result(20)
+    for receipt in [producer.send(item) for item in items]:
+        receipt.result(30)
+    archiver_factory()
+    wait_until(lambda: is_archived(settings, "general"), 30)
+    expected = load(store, zone="Asia/Kolkata").drop(columns="archived_at")
+    assert len(expected) == 6
+    again = room_factory("ben")  # sees from the archive what the other saw live
+    again.join("general").result(20)
+    for one in (room, again):
+        wait_until(lambda one=one: sum(row.kind == "message" for row in one.rows("general")) == 6)
+        wait_until(lambda one=one: sum(row.folded.rev for row in messages_of(one)) == 3)
+        frame = history.frame(reversed(one.rows("general")), zone="Asia/Kolkata")
+        assert str(frame["archived_at"].dtype) == "datetime64[ms, Asia/Kolkata]"
+        assert frame["archived_at"].isna().all()
+        pd.testing.assert_frame_equal(frame.drop(columns="archived_at"), expected)
+
+
+def messages_of(room: ChatRoom) -> list[Any]:
+    return [row for row in room.rows("general") if row.folded is not None]
+
+
+def test_the_frame_of_no_rows_has_the_same_columns_and_dtypes() -> None:
+    frame = history.frame([])
+    assert frame.dtypes.astype(str).to_dict() == DTYPES
+    with pytest.raises(InputError, match="no time zone"):
+        history.frame([], zone="Nowhere")
+
+
+def test_a_frame_leaves_out_what_is_no_message_and_what_has_no_place_yet() -> None:
+    timeline = Timeline("general")
+    timeline.add_pending(say("general", "on its way"))
+    timeline.add_gap(0, 3, 7, START)
+    item = say("general", "there", id="b")
+    for partition, name in ((1, "c"), (0, "b"), (0, "a")):
+        timeline.add(
+            Received(
+                topic="t",
+                partition=partition,
+                offset=9,
+                appended_ms=START,
+                item=msgspec.structs.replace(item, id=name),
+            )
+        )
+    frame = history.frame(timeline.rows())
+    assert frame["id"].tolist() == ["a", "b", "c"]
+    assert frame.dtypes.astype(str).to_dict() == DTYPES
 
 
 # Time zones and dates.

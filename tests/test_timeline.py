@@ -11,6 +11,7 @@ from chatkit.message import (
     Delete,
     Edit,
     Join,
+    Leave,
     Message,
     Pin,
     React,
@@ -164,10 +165,16 @@ def test_there_is_one_row_for_each_message_and_each_unreadable_record(
         for record in records
         if isinstance(record, Received) and isinstance(record.item, Message)
     }
+    joins = {
+        record.item.id
+        for record in records
+        if isinstance(record, Received) and isinstance(record.item, Join)
+    }
     unreadable = [record for record in records if isinstance(record, Unreadable)]
     view = filled(records)
     assert {row.id for row in view.rows() if row.kind == "message"} == sent
-    assert len(view) == len(view.rows()) == len(sent) + len(unreadable)
+    assert {row.id for row in view.rows() if row.kind == "join"} == joins
+    assert len(view) == len(view.rows()) == len(sent) + len(joins) + len(unreadable)
 
 
 @any_time
@@ -302,11 +309,34 @@ def test_an_event_may_come_before_its_message(event_first: bool) -> None:
     assert [row.id for row in view.take_changes()] == ["m1"]
 
 
-def test_an_event_alone_makes_no_row_and_no_change() -> None:
+def test_an_event_about_a_message_alone_makes_no_row_and_no_change() -> None:
     view = timeline()
     view.add(put(Edit.new("general", "ana", "m1", body="Hi")))
-    view.add(put(Join.new("general", "ana"), offset=1))
     assert view.rows() == view.take_changes() == []
+
+
+def test_who_joins_and_leaves_has_a_row_of_a_place() -> None:
+    view = timeline()
+    leave = Leave.new("general", "ana")
+    view.add(put(leave, 7, offset=2))
+    view.add(put(Join.new("general", "ana"), 6, offset=1))
+    view.add(put(leave, 8, offset=3))
+    rows = [(row.kind, row.actor, row.placed_ms, row.offset) for row in view.rows()]
+    assert rows == [("join", "ana", 6, 1), ("leave", "ana", 7, 2)]
+
+
+def test_what_is_skipped_has_a_row_until_it_is_filled() -> None:
+    view = timeline()
+    view.add(put(message(), 5))
+    row_id = view.add_skipped(view.rows()[0].order)
+    view.add(put(message("m2"), 6, offset=1))
+    assert [row.kind for row in view.rows()] == ["message", "skipped", "message"]
+    view.take_changes()
+    view.remove(row_id)
+    assert [row.kind for row in view.rows()] == ["message", "message"]
+    assert view.take_changes() == []
+    assert view.take_gone() == [row_id]
+    assert view.take_gone() == []
 
 
 def test_an_event_that_changes_nothing_visible_but_the_count_is_a_change() -> None:
