@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Self, TypeVar
@@ -55,6 +55,14 @@ CHANNEL_TOPIC = {**ALL_TOPICS, "cleanup.policy": "delete", "retention.ms": "-1"}
 """How Kafka is to keep a channel: everything, under the time at which it came."""
 RECORDS_TOPIC = {**ALL_TOPICS, "cleanup.policy": "compact"}
 """How Kafka is to keep the channel records: the last one of each channel."""
+PRESENCE_MS = 600_000
+PRESENCE_TOPIC = {
+    **ALL_TOPICS,
+    "cleanup.policy": "delete",
+    "retention.ms": str(PRESENCE_MS),
+    "segment.ms": str(PRESENCE_MS),  # only what is no longer written to is deleted
+}
+"""How Kafka is to keep who is there: for some ten minutes."""
 
 Answer = TypeVar("Answer")
 
@@ -378,6 +386,7 @@ class Channels:
         description: str = "",
         display_name: str = "",
         creator: str | None = None,
+        moderators: Sequence[str] = (),
         exist_ok: bool = False,
     ) -> ChannelInfo:
         """Make a channel: its topic and its record.
@@ -392,6 +401,8 @@ class Channels:
             What to show.
         creator : str, optional
             Who makes it, and moderates it. Default: ``settings.user``.
+        moderators : sequence of str
+            Who moderates it, if not the creator alone.
         exist_ok : bool, default False
             Whether a channel that is there already is left as it is.
 
@@ -427,7 +438,7 @@ class Channels:
             display_name=display_name,
             description=description,
             creator=who,
-            moderators=(who,),
+            moderators=tuple(moderators) or (who,),
         )
         try:
             self.publish(record)
@@ -462,15 +473,31 @@ class Channels:
         BrokerUnavailableError
             No broker answered in time.
         """
-        topic = self._settings.channels_topic
+        self._ensure_topic(self._settings.channels_topic, RECORDS_TOPIC, ("Write",))
+
+    def ensure_presence_topic(self) -> None:
+        """Make the topic in which people say that they are here if it is not there.
+
+        Raises
+        ------
+        BrokerRefusedError
+            Kafka does not let us create it, read it, or write to it.
+        BrokerUnavailableError
+            No broker answered in time.
+        """
+        self._ensure_topic(self._settings.presence_topic, PRESENCE_TOPIC, ("Read", "Write"))
+
+    def _ensure_topic(self, topic: str, configs: Mapping[str, str], rights: Sequence[str]) -> None:
         try:
             known = self._topic(topic)
         except BrokerRefusedError:  # one who may not see it may still be let to make it
             known = None
         if known is None:
-            self._create_topic(topic, 1, RECORDS_TOPIC)
-        elif not _may(known, "WRITE"):
-            raise self._denied("Write", topic)
+            self._create_topic(topic, 1, configs)
+            return
+        for right in rights:
+            if not _may(known, right.upper()):
+                raise self._denied(right, topic)
 
     def delete(self, channel: str) -> None:
         """Delete a channel's topic, with every record in it, and its record. Not its archive.

@@ -27,6 +27,7 @@ from chatkit.settings import Settings
 __all__ = [
     "ConsumerThread",
     "Gap",
+    "close_reader",
     "decode_record",
     "make_reader",
     "read_range",
@@ -133,8 +134,27 @@ def _skip_gap(consumer: KafkaConsumer, part: TopicPartition, offset: int) -> Gap
     return Gap(part.topic, part.partition, offset, start - 1)
 
 
-def make_reader(settings: Settings, *, timeout: float | None = None) -> KafkaConsumer:
-    """Return a consumer with no group, that reads what it is assigned from where it is told."""
+def make_reader(
+    settings: Settings,
+    *,
+    timeout: float | None = None,
+    fetch_bytes: int = 7 * 1024 * 1024,
+    fetch_seconds: float = 0.1,
+) -> KafkaConsumer:
+    """Return a consumer with no group, that reads what it is assigned from where it is told.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where Kafka is.
+    timeout : float, optional
+        Seconds to wait for a broker. Default: ``settings.kafka_timeout``.
+    fetch_bytes : int, default 7 MiB
+        How much of a partition to fetch at a time; a record that is larger comes alone.
+    fetch_seconds : float, default 0.1
+        How long a broker waits for new records before it says that there are none. For as long a
+        newly assigned partition may have to wait.
+    """
     return make_client(
         KafkaConsumer,
         settings,
@@ -144,8 +164,8 @@ def make_reader(settings: Settings, *, timeout: float | None = None) -> KafkaCon
         auto_offset_reset="none",
         allow_auto_create_topics=False,
         metadata_max_age_ms=int(METADATA_SECONDS * 1000),
-        fetch_max_wait_ms=100,
-        max_partition_fetch_bytes=7 * 1024 * 1024,
+        fetch_max_wait_ms=int(fetch_seconds * 1000),
+        max_partition_fetch_bytes=fetch_bytes,
         max_poll_records=2000,
     )
 
@@ -211,11 +231,12 @@ def read_range(
     except KafkaError as error:
         raise explain(settings, error, settings.kafka_timeout, right="Read") from error
     finally:
-        _close(consumer)
+        close_reader(consumer)
     return found
 
 
-def _close(consumer: KafkaConsumer) -> None:
+def close_reader(consumer: KafkaConsumer) -> None:
+    """Close a consumer, within a second also where no broker answers."""
     with contextlib.suppress(KafkaError):
         consumer.close(timeout_ms=1000)
 
@@ -359,7 +380,7 @@ class ConsumerThread:
                 try:
                     self._read(consumer)
                 finally:
-                    _close(consumer)
+                    close_reader(consumer)
             except (ChatkitError, KafkaError) as error:
                 problem: Exception = error
                 if isinstance(error, KafkaError):

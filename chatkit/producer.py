@@ -30,7 +30,7 @@ from kafka.errors import (
 
 from chatkit.connection import REFUSED_SECONDS, explain, make_client
 from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, SendError, SettingsError
-from chatkit.message import ChannelRecord, Event, Message, encode
+from chatkit.message import Beat, ChannelRecord, Event, Message, encode
 from chatkit.settings import Settings
 
 __all__ = ["ChatProducer", "Receipt"]
@@ -76,7 +76,7 @@ class _Job(msgspec.Struct, eq=False):
 
 
 class ChatProducer:
-    """Sends messages, events and channel records.
+    """Sends messages, events, channel records and beats.
 
     Thread-safe. Open from the first ``send`` or ``open`` to ``close``; who makes it closes it.
 
@@ -123,13 +123,13 @@ class ChatProducer:
         self.close()
 
     def send(
-        self, item: Message | Event | ChannelRecord, *, author: str | None = None
+        self, item: Message | Event | ChannelRecord | Beat, *, author: str | None = None
     ) -> Future[Receipt]:
-        """Queue a message, an event or a channel record; returns at once.
+        """Queue a message, an event, a channel record or a beat; returns at once.
 
         Parameters
         ----------
-        item : Message, Event or ChannelRecord
+        item : Message, Event, ChannelRecord or Beat
             What to send.
         author : str, optional
             For an event, the author of the message that it is about: the record's key, so that
@@ -152,6 +152,8 @@ class ChatProducer:
         value = encode(item)
         if isinstance(item, ChannelRecord):
             return self._queue(self._settings.channels_topic, item.channel, value, item)
+        if isinstance(item, Beat):
+            return self._queue(self._settings.presence_topic, item.user, value, item)
         key = item.author if isinstance(item, Message) else author or item.actor
         return self._queue(self._settings.topic_of(item.channel), key, value, item)
 
