@@ -1,118 +1,171 @@
-"""ChatRoom: one user's live view of channels, without any UI.
+"""ChatRoom: what one user sees and does in channels, without any UI.
 
-The only way from a user interface to Kafka and MongoDB. Nothing here blocks: work is queued, and
-what comes of it is told to observers. A room is no group member and commits nothing, so every room
-sees every message.
+The only way from a user interface to Kafka and MongoDB. :mod:`chatkit.live` reads; here is what the
+user does.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import queue
-import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Self
 
 import msgspec
 
-from chatkit.channels import ChannelInfo, Channels, PartitionOffsets
-from chatkit.consumer import ConsumerThread, Item, read_range
+from chatkit.bots import Bots, Command, Function
+from chatkit.changes import (
+    Change,
+    ChannelReset,
+    ChannelsChanged,
+    ChannelSummary,
+    OverviewChanged,
+    PeopleChanged,
+    ProblemRaised,
+    RoomStatus,
+    RowsChanged,
+    StatusChanged,
+)
+from chatkit.channels import PartitionOffsets
+from chatkit.consumer import read_range
 from chatkit.documents import received_message
 from chatkit.errors import (
-    BrokerRefusedError,
     ChannelNotFoundError,
-    ChatkitError,
+    InputError,
     InvalidMessageError,
     NotAllowedError,
-    ServiceError,
     StoreUnavailableError,
 )
+from chatkit.lens import Lens, LensReader, Place
+from chatkit.live import LiveRoom, shown
 from chatkit.message import (
+    Attachment,
+    ChannelRecord,
     Delete,
     Edit,
     Event,
     Message,
+    Pin,
+    React,
     Received,
+    Unpin,
+    Unreact,
+    check,
     check_channel_name,
+    now_ms,
 )
-from chatkit.producer import ChatProducer, Receipt
+from chatkit.overview import direct_channel
+from chatkit.presence import Person, Presence
+from chatkit.producer import Receipt
+from chatkit.query import Query, parse
 from chatkit.settings import Settings
-from chatkit.store import MessageStore
-from chatkit.timeline import Row
-from chatkit.view import PAGE, ChannelView
+from chatkit.share import Shared, to_attachment
+from chatkit.timeline import Row, Timeline
 
 __all__ = [
+    "Change",
     "ChannelReset",
+    "ChannelSummary",
     "ChannelsChanged",
     "ChatRoom",
+    "OverviewChanged",
+    "PeopleChanged",
+    "ProblemRaised",
+    "RoomMessage",
     "RoomStatus",
     "RowsChanged",
     "StatusChanged",
+    "TopicFacts",
 ]
 
 logger = logging.getLogger(__name__)
 
-WATCH_SECONDS = 2.0
-CONNECTING = "Connecting to Kafka"
-QUICK_SECONDS = 3.0
-"""How long to wait for a server where people wait for an answer."""
+KEPT_BYTES = 32 * 1024 * 1024
+"""Attachments that a room keeps once they were asked for."""
+THREAD = 500
+"""Messages of a thread that are shown."""
 
 
-class RoomStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a room is connected."""
+class TopicFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What Kafka knows of a channel's topic."""
 
-    kafka: str = CONNECTING
-    """What is wrong with Kafka, as a sentence; empty if nothing is."""
-    mongo: str = ""
-    """What is wrong with MongoDB, as a sentence; empty if nothing is."""
+    topic: str
+    """Its name."""
+    topic_id: str
+    """Kafka's id of it."""
+    replicas: int
+    """How many brokers hold each partition."""
+    offsets: dict[int, PartitionOffsets]
+    """Partition -> where its log begins and ends."""
+
+
+class RoomMessage:
+    """A message, and what was shared with it.
+
+    Parameters
+    ----------
+    row : Row
+        The message with its events.
+    load : callable
+        Returns its attachment with the bytes.
+    """
+
+    def __init__(self, row: Row, load: Callable[[Row], Attachment]) -> None:
+        assert row.message is not None
+        assert row.folded is not None
+        self.row = row
+        """The row, with all that is known of the message."""
+        self.author = row.message.author
+        """Who says to have written it."""
+        self.body = row.folded.body
+        """Its text now."""
+        self.sent_at = row.message.sent_at
+        """The sender's time, aware, UTC."""
+        self._load = load
+
+    def __repr__(self) -> str:
+        return f"RoomMessage(id={self.row.id!r}, author={self.author!r}, body={self.body[:60]!r})"
 
     @property
-    def connected(self) -> bool:
-        """Whether messages come and go."""
-        return not self.kafka
+    def shared(self) -> Shared:
+        """What was shared with it; its bytes are checked against their SHA-256.
+
+        Raises
+        ------
+        InputError
+            Nothing was, or it is not what it claims to be.
+        ServiceError
+            Neither MongoDB nor Kafka gave it.
+        """
+        attachment = None if self.row.message is None else self.row.message.attachment
+        if attachment is None:
+            raise InputError(f"Nothing was shared with message {self.row.id!r}, it is text only")
+        return Shared(self._load(self.row), sha256=attachment.sha256 or None)
+
+    def to_frame(self) -> Any:
+        """Return the shared table as a pandas DataFrame; raises as `shared` does."""
+        return self.shared.to_frame()
+
+    def to_figure(self) -> Any:
+        """Return the shared figure as a plotly Figure; raises as `shared` does."""
+        return self.shared.to_figure()
+
+    def to_image(self) -> Shared:
+        """Return the shared picture, which a notebook shows; raises as `shared` does."""
+        return self.shared.to_image()
+
+    def to_source(self) -> str:
+        """Return the shared code; raises as `shared` does."""
+        return self.shared.to_source()
 
 
-class RowsChanged(msgspec.Struct, frozen=True):
-    """Some rows of a channel are new or changed."""
+class ChatRoom(LiveRoom):
+    """One user's room: live views of any number of channels, and all that one can do in them.
 
-    channel: str
-    """Name of the channel."""
-    rows: tuple[Row, ...]
-    """The rows as they are now; their place may be another one. None: only has_older changed."""
-
-
-class ChannelReset(msgspec.Struct, frozen=True):
-    """The rows of a channel are void: its topic is another one. New ones follow."""
-
-    channel: str
-    """Name of the channel."""
-
-
-class ChannelsChanged(msgspec.Struct, frozen=True):
-    """There are other channels than before."""
-
-    channels: tuple[str, ...]
-    """All of them, sorted."""
-
-
-class StatusChanged(msgspec.Struct, frozen=True):
-    """The connection is better or worse than before."""
-
-    status: RoomStatus
-    """As it is now."""
-
-
-Change = RowsChanged | ChannelReset | ChannelsChanged | StatusChanged
-
-
-class ChatRoom:
-    """A user's live view of any number of channels.
-
-    Methods may be called from any thread and return at once; what takes time gives a Future.
-    New, then open, then closed for good. Who makes it closes it.
+    Methods may be called from any thread and return at once, or say how long they may take; what
+    takes time gives a Future. New, then open, then closed for good. Who makes it closes it.
 
     Parameters
     ----------
@@ -123,46 +176,19 @@ class ChatRoom:
     """
 
     def __init__(self, settings: Settings | None = None, *, user: str | None = None) -> None:
-        self._settings = settings or Settings()
-        if user is not None:
-            self._settings = self._settings.replace(user=user)
-        self.user = self._settings.user
-        self._lock = threading.RLock()
-        self._observers: list[Callable[[Change], None]] = []
-        self._changes: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
-        self._views: dict[str, ChannelView] = {}
-        self._known: dict[str, ChannelInfo] | None = None
-        self._status = RoomStatus()
-        self._state = "new"
-        self._closing = threading.Event()
-        # What is wrong with Kafka, by who found out.
-        self._troubles = {"watch": self._status.kafka, "reader": ""}
-        self._mending = False
-        # Made by this room, and perhaps not yet in what the watch thread asked for.
-        self._created: dict[str, ChannelInfo] = {}
-        # People wait for an answer: with a server away, show soon what the other has.
-        self._quick = self._settings.replace(
-            kafka_timeout=min(self._settings.kafka_timeout, QUICK_SECONDS),
-            mongo_timeout=min(self._settings.mongo_timeout, QUICK_SECONDS),
+        super().__init__(settings, user=user)
+        self._presence = Presence(
+            self._settings,
+            user=self.user,
+            send=self._producer.send,
+            on_change=lambda: self._changes.put(PeopleChanged(self.people())),
         )
-        self._channels = Channels(self._quick)
-        self._watched = Channels(self._quick)
-        self._store = MessageStore(self._quick)
-        self._producer = ChatProducer(self._settings)
-        self._consumer = ConsumerThread(
-            self._take, self._settings, on_problem=lambda problem: self._note("reader", problem)
+        self._bots = Bots(
+            lambda message, text: self._reply_as_bot(message, text),
+            lambda problem: self._changes.put(ProblemRaised(problem)),
         )
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="chatkit-room")
-        self._threads = [
-            threading.Thread(target=work, name=f"chatkit-room-{name}", daemon=True)
-            for name, work in (
-                ("kafka", self._watch_kafka),
-                ("mongo", self._watch_mongo),
-                ("tell", self._tell_observers),
-            )
-        ]
-
-    # Opening, closing, observing.
+        self._lens = LensReader(self._quick, self._store)
+        self._kept: OrderedDict[str, Attachment] = OrderedDict()
 
     def open(self) -> Self:
         """Start to connect; returns at once, also with no broker.
@@ -172,15 +198,8 @@ class ChatRoom:
         RuntimeError
             The room was closed.
         """
-        with self._lock:
-            if self._state == "closed":
-                raise RuntimeError("This ChatRoom is closed; make a new one")
-            if self._state == "new":
-                self._state = "open"
-                self._producer.open()
-                self._consumer.start(timeout=0)
-                for thread in self._threads:
-                    thread.start()
+        super().open()
+        self._presence.open()
         return self
 
     def close(self, timeout: float = 3.0) -> None:
@@ -194,315 +213,122 @@ class ChatRoom:
             Seconds that it may take. A thread that waits for a server that hangs ends by itself,
             soon after.
         """
-        with self._lock:
-            before, self._state = self._state, "closed"
-        if before != "open":
-            if before == "new":
-                self._store.close()
-            return
-        end = time.monotonic() + timeout
-        self._closing.set()
-        self._consumer.stop(0)
-        # Each connection is closed by a thread that uses it, and may be waiting for the server.
-        self._worker.submit(self._channels.close)
-        self._worker.shutdown(wait=False)
-        with self._lock:
-            away = self._troubles["watch"] not in ("", CONNECTING)
-        self._producer.close(min(timeout, 1.0) if away else max(0.0, timeout - 1.0))
-        self._changes.put(None)
-        self._consumer.stop(max(0.0, end - time.monotonic()))
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, end - time.monotonic()))
+        self._bots.close(min(timeout, 1.0))
+        self._presence.close()
+        if self._state == "open":
+            self._worker.submit(self._lens.close)
+        super().close(timeout)
 
-    def __enter__(self) -> Self:
-        return self.open()
+    def _hear(self, channel: str, news: Sequence[Received]) -> None:
+        for received in news:
+            if isinstance(received.item, Message):
+                self._presence.stopped_typing(received.item.author, channel)
+                self._bots.hear(received.item)
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    # People.
 
-    def observe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Call back at each change, one at a time, until told to stop.
+    def people(self) -> tuple[Person, ...]:
+        """Return of whom is known that they are here, away or just left, sorted by name."""
+        return self._presence.people()
+
+    def typing(self, channel: str | None) -> None:
+        """Let the others see that the user is writing in a channel; None: no longer."""
+        self._presence.typing(channel)
+
+    def set_away(self, away: bool) -> None:
+        """Let the others see whether the user is at the keyboard."""
+        self._presence.set_away(away)
+
+    def direct(self, name: str) -> Future[str]:
+        """Make the direct channel with somebody, unless it is there.
+
+        It is not private: whoever may read Kafka can read it.
 
         Parameters
         ----------
-        callback : callable
-            Takes a RowsChanged, ChannelReset, ChannelsChanged or StatusChanged. Runs on a thread
-            that only does this, so that it may call the room; must return soon.
-
-        Returns
-        -------
-        callable
-            Ends the observing; takes nothing.
-        """
-        with self._lock:
-            self._observers.append(callback)
-
-        def stop() -> None:
-            with self._lock, contextlib.suppress(ValueError):
-                self._observers.remove(callback)
-
-        return stop
-
-    def _tell_observers(self) -> None:
-        while (change := self._changes.get()) is not None:
-            with self._lock:
-                observers = list(self._observers)
-            for callback in observers:
-                try:
-                    callback(change)
-                except Exception:
-                    logger.exception("An observer of the room failed")
-
-    @contextlib.contextmanager
-    def _changing(
-        self, channel: str, only: ChannelView | None = None
-    ) -> Iterator[ChannelView | None]:
-        """Hold a channel's view while it changes, then tell which rows did, in order.
-
-        Gives None if the channel is not shown, or no longer by the view ``only``.
-        """
-        with self._lock:
-            view = self._views.get(channel)
-            if view is None or (only is not None and view is not only):
-                yield None
-                return
-            had_older = view.has_older
-            yield view
-            rows = view.timeline.take_changes()
-            if rows or view.has_older != had_older:
-                self._changes.put(RowsChanged(channel, tuple(map(_shown, rows))))
-
-    @property
-    def status(self) -> RoomStatus:
-        """How the room is connected now."""
-        with self._lock:
-            return self._status
-
-    def _set_status(self, **what: str) -> None:
-        with self._lock:
-            status = msgspec.structs.replace(self._status, **what)
-            if status != self._status:
-                self._status = status
-                self._changes.put(StatusChanged(status))
-
-    def _note(self, source: str, problem: str) -> None:
-        """Note what one of those who talk to Kafka finds wrong with it; "" if nothing."""
-        with self._lock:
-            self._troubles[source] = problem
-            self._set_status(kafka=next(filter(None, self._troubles.values()), ""))
-
-    def _check_open(self) -> None:
-        if self._state != "open":
-            advice = "open() it first" if self._state == "new" else "make a new one"
-            raise RuntimeError(f"This ChatRoom is {self._state}: {advice}")
-
-    def _submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Let the worker do something, after all that it was told before."""
-
-        def run() -> Any:
-            if self._closing.is_set():
-                raise RuntimeError("This ChatRoom was closed before it came to that")
-            return work(*arguments)
-
-        with self._lock:
-            self._check_open()
-            return self._worker.submit(run)
-
-    # Channels.
-
-    def channels(self) -> list[str]:
-        """Return the names of the channels that are known by now, sorted."""
-        with self._lock:
-            return sorted(self._known or ())
-
-    def create_channel(self, channel: str, description: str = "") -> Future[None]:
-        """Make a channel.
+        name : str
+            The other one, as messages name them.
 
         Returns
         -------
         concurrent.futures.Future
-            Fails with ChannelNameError, ChannelExistsError or BrokerUnavailableError.
-        """
+            Resolves to the channel's name. Fails as `create_channel` does.
 
-        def create() -> None:
-            self._note_channel(
-                self._channels.create(channel, description=description, creator=self.user)
+        Raises
+        ------
+        InvalidMessageError
+            Nobody can have this name, or it is the user's own.
+        """
+        if name == self.user:
+            raise InvalidMessageError("A direct message needs somebody else: that is your own name")
+        check(Message.new("general", name, "-"))
+        channel = direct_channel(self.user, name)
+
+        def make() -> str:
+            both = tuple(sorted((self.user, name)))
+            info = self._channels.create(channel, creator=self.user, moderators=both, exist_ok=True)
+            self._note_record(ChannelRecord(channel=channel, creator=self.user, moderators=both))
+            self._note_channel(info)
+            return channel
+
+        return self._submit(make)
+
+    # Looking after a channel.
+
+    def describe(self, channel: str) -> Future[TopicFacts]:
+        """Return what Kafka knows of a channel's topic; fails with ServiceError."""
+
+        def ask() -> TopicFacts:
+            info = self._channels.describe(channel)
+            offsets = self._channels.offsets(info)
+            return TopicFacts(
+                topic=info.topic, topic_id=info.topic_id, replicas=info.replicas, offsets=offsets
             )
 
-        return self._submit(create)
+        return self._submit(ask)
 
-    def join(self, channel: str) -> Future[None]:
-        """Begin to show a channel: its newest messages, then what comes.
+    def change_channel(self, channel: str, **changes: Any) -> Future[None]:
+        """Rename a channel, describe it, close it to new messages, or name its moderators.
 
-        With MongoDB away, from Kafka alone; with Kafka away, what the archive has.
+        Parameters
+        ----------
+        channel : str
+            Name of the channel.
+        **changes
+            ``display_name`` : str, ``description`` : str, ``archived`` : bool, ``moderators`` :
+            sequence of str.
 
         Returns
         -------
         concurrent.futures.Future
-            Done when what the archive has is told, and Kafka is followed. Fails with
-            ChannelNameError, ChannelNotFoundError, BrokerRefusedError if Kafka does not let us read
-            it, or ServiceError if neither Kafka nor MongoDB answered.
+            Done when Kafka has it. Fails with NotAllowedError if it is somebody else's channel, or
+            ServiceError.
         """
         check_channel_name(channel)
-        with self._lock:
-            self._check_open()
-            known = self._views.get(channel)
-            if known is not None:
-                return known.joined
-            view = self._views[channel] = ChannelView(channel)
 
-            def enter() -> None:
-                try:
-                    self._enter(channel, view)
-                except Exception:
-                    with self._lock:
-                        if self._views.get(channel) is view:
-                            del self._views[channel]
-                    raise
+        def change() -> None:
+            with self._lock:
+                known = self._overview.facts.records.get(channel)
+            found = [known, self._store.channel_records().get(channel)]
+            # The newer one: what the user said last may not be archived yet.
+            record = max(
+                (one for one in found if one is not None),
+                key=lambda one: one.at_ms,
+                default=ChannelRecord(channel=channel),
+            )
+            owner = record.creator or self.user
+            if owner != self.user:
+                raise NotAllowedError(f"Only {owner}, who made #{channel}, can change it")
+            moderators = changes.pop("moderators", record.moderators)
+            # Who made it always moderates it.
+            named = dict.fromkeys([owner, *moderators])
+            new = msgspec.structs.replace(
+                record, creator=owner, moderators=tuple(named), at_ms=now_ms(), **changes
+            )
+            self._channels.publish(new)
+            self._note_record(new)
 
-            view.joined = self._submit(enter)
-            return view.joined
-
-    def leave(self, channel: str) -> None:
-        """Show a channel no longer."""
-        with self._lock:
-            if self._views.pop(channel, None) is not None:
-                self._consumer.unfollow(channel)
-
-    def rows(self, channel: str) -> list[Row]:
-        """Return the rows of a channel that are here, oldest first; none if it is not joined."""
-        with self._lock:
-            view = self._views.get(channel)
-            return [] if view is None else list(map(_shown, view.timeline.rows()))
-
-    def has_older(self, channel: str) -> bool:
-        """Return whether there is more before, or between, the rows that are here."""
-        with self._lock:
-            view = self._views.get(channel)
-            return view is not None and view.has_older
-
-    def _enter(self, channel: str, view: ChannelView) -> None:
-        """Show the newest page, and follow Kafka from exactly where it ends; or what is missing.
-
-        What is archived is known before the page is read, so that nothing falls between the two;
-        what is in both is recognised by its id.
-        """
-        info, offsets = view.info, {}
-        kafka_problem: ServiceError | None = None
-        if info is None:
-            try:
-                info = self._channels.describe(channel, to_read=True)
-                offsets = self._channels.offsets(info)
-                self._note_channel(info)
-            except ServiceError as error:
-                if isinstance(error, BrokerRefusedError) and self.status.connected:
-                    raise  # this channel is not for us, and the status would not say so
-                info, kafka_problem = None, error
-        archived: dict[int, int] = {}
-        try:
-            # One who knows that MongoDB is away does not make people wait for it.
-            if self.status.mongo:
-                raise StoreUnavailableError(self.status.mongo)
-            if info is not None:
-                archived = self._store.positions(info.topic_id)
-            self._add_page(channel, view, before=None)
-            view.has_archive = True
-        except StoreUnavailableError as error:
-            self._set_status(mongo=str(error))
-            archived, view.has_archive = {}, False
-            if kafka_problem is not None:
-                raise kafka_problem from error
-        if info is not None:
-            self._follow(view, info, offsets, archived)
-
-    def _follow(
-        self,
-        view: ChannelView,
-        info: ChannelInfo,
-        offsets: dict[int, PartitionOffsets],
-        archived: dict[int, int],
-    ) -> None:
-        """Follow a topic from where its archive ends, or pass over what that already has."""
-        with self._changing(info.channel, view) as current:
-            if current is None:
-                return
-            if view.info is not None:
-                view.shrink_holes(archived)
-                return
-            start = view.start_after(offsets, archived)
-            view.info = info
-            self._consumer.follow(info.channel, start)
-
-    def _add_page(
-        self, channel: str, view: ChannelView, before: tuple[int, int, int, str] | None
-    ) -> int:
-        """Add the newest archived messages before a key; return how many were not here yet."""
-        # Read before the page, so that what is archived meanwhile is not passed over.
-        archived = self._store.positions(view.info.topic_id) if view.info else {}
-        documents = self._store.page(channel, before=before, limit=PAGE)
-        changed = [document["_id"] for document in documents if document["rev"]]
-        events = self._store.events_of(channel, changed) if changed else []
-        moderators = self._store.moderators(channel)
-        with self._changing(channel, view) as current:
-            if current is None:
-                return 0
-            view.set_moderators(moderators)
-            return view.add_page(list(map(received_message, documents)), events, archived)
-
-    def load_older(self, channel: str) -> Future[int]:
-        """Add older rows: first what was passed over in Kafka, then the page before.
-
-        Returns
-        -------
-        concurrent.futures.Future
-            How many rows were added; 0 if there are no more. Fails with ServiceError.
-        """
-
-        def load() -> int:
-            added, records = 0, PAGE
-            while not added and not self._closing.is_set():
-                with self._lock:
-                    view = self._views.get(channel)
-                    if view is None or not view.has_older:
-                        break
-                    holes, floor = dict(view.holes), view.floor
-                if holes:
-                    added = self._fill(channel, view, holes, records)
-                    records *= 4  # nothing of interest there: take longer steps
-                else:
-                    added = self._add_page(channel, view, before=floor)
-            return added
-
-        return self._submit(load)
-
-    def _fill(
-        self, channel: str, view: ChannelView, holes: dict[int, tuple[int, int]], records: int
-    ) -> int:
-        """Add the last records of each hole; return how many rows that gave."""
-        added = 0
-        for partition, (first, end) in holes.items():
-            begin = max(first, end - records)
-            found = read_range(self._quick, channel, partition, begin, end, stop=self._closing)
-            with self._changing(channel, view) as current:
-                if current is None:
-                    break
-                view.set_hole(partition, first, begin)
-                added += view.add_items(found)
-        return added
-
-    # What comes from Kafka, on the consumer's thread.
-
-    def _take(self, items: Sequence[Item]) -> None:
-        by_channel: dict[str, list[Item]] = {}
-        for item in items:
-            channel = self._settings.channel_of(item.topic)
-            if channel is not None:
-                by_channel.setdefault(channel, []).append(item)
-        for channel, some in by_channel.items():
-            with self._changing(channel) as view:
-                if view is not None:
-                    view.add_items(some)
+        return self._submit(change)
 
     # Writing.
 
@@ -513,6 +339,8 @@ class ChatRoom:
         *,
         message_id: str | None = None,
         reply_to: str | None = None,
+        attachment: Attachment | None = None,
+        bot: bool = False,
     ) -> Message:
         """Send a message; returns at once, and the row tells what becomes of it.
 
@@ -526,6 +354,10 @@ class ChatRoom:
             Id to use, from one who shows the row already. Default: a new one.
         reply_to : str, optional
             Id of the message that this one answers.
+        attachment : Attachment, optional
+            A file that goes with it.
+        bot : bool, default False
+            Whether a program says it.
 
         Returns
         -------
@@ -538,6 +370,8 @@ class ChatRoom:
             The text is empty, too long or no Unicode; nothing was sent.
         ChannelNameError, ChannelNotFoundError
             There is no such channel; nothing was sent.
+        NotAllowedError
+            The channel is closed to new messages; nothing was sent.
         RuntimeError
             The room is not open.
         """
@@ -549,9 +383,79 @@ class ChatRoom:
                 raise ChannelNotFoundError(
                     f"There is no channel {channel!r}; make it first with create_channel"
                 )
-            message = Message.new(channel, self.user, body, reply_to=reply_to, **more)
+            record = self._overview.facts.records.get(channel)
+            if record is not None and record.archived:
+                raise NotAllowedError(
+                    f"#{channel} is closed to new messages; {record.creator} can open it again"
+                )
+            message = Message.new(
+                channel,
+                self.user,
+                body,
+                reply_to=reply_to,
+                attachment=attachment,
+                bot=bot,
+                **more,
+            )
             self._send(message)
         return message
+
+    def say(self, body: str, channel: str = "general", *, reply_to: str | None = None) -> Message:
+        """Send a message as a program: it is marked as such, and bots don't answer it.
+
+        Parameters
+        ----------
+        body : str
+            The text.
+        channel : str, default "general"
+            Where.
+        reply_to : str, optional
+            Id of the message that this one answers.
+
+        Returns
+        -------
+        Message
+            What was queued. Raises as `send` does.
+        """
+        return self.send(channel, body, reply_to=reply_to, bot=True)
+
+    def share(
+        self,
+        thing: Any,
+        channel: str = "general",
+        *,
+        body: str = "",
+        name: str | None = None,
+        reply_to: str | None = None,
+    ) -> Message:
+        """Send a table, a figure, a picture, code or a file, for others to work with.
+
+        Parameters
+        ----------
+        thing : DataFrame, Series, figure, picture, Source or Path
+            What `chatkit.share.to_attachment` takes, up to 4 MiB.
+        channel : str, default "general"
+            Where.
+        body : str, default ""
+            What to say about it.
+        name : str, optional
+            File name to show. Default: one that fits.
+        reply_to : str, optional
+            Id of the message that this one answers.
+
+        Returns
+        -------
+        Message
+            What was queued; ``room.message(message.id)`` gives the thing back, to everybody.
+
+        Raises
+        ------
+        InputError
+            It can't be shared, or is too large; the text says what to do. Else as `send`.
+        """
+        return self.send(
+            channel, body, attachment=to_attachment(thing, name=name), reply_to=reply_to
+        )
 
     def retry(self, channel: str, message_id: str) -> None:
         """Send a failed message once more, under its id, so that it can't be there twice.
@@ -671,98 +575,360 @@ class ChatRoom:
     def _act(self, message: Message, event: Event) -> Future[Receipt]:
         return self._producer.send(event, author=message.author)
 
-    # Watching for new channels, other topics under old names, and better times.
+    def react(self, channel: str, message_id: str, emoji: str) -> Future[Receipt]:
+        """Put an emoji under a message; raises and resolves as `edit` does."""
+        message, _ = self._message(channel, message_id)
+        return self._act(message, React.new(channel, self.user, message_id, emoji=emoji))
 
-    def _watch_kafka(self) -> None:
-        while not self._closing.is_set():
-            with self._lock:
-                created = set(self._created)
+    def unreact(self, channel: str, message_id: str, emoji: str) -> Future[Receipt]:
+        """Take an own emoji back; raises and resolves as `edit` does."""
+        message, _ = self._message(channel, message_id)
+        return self._act(message, Unreact.new(channel, self.user, message_id, emoji=emoji))
+
+    def pin(self, channel: str, message_id: str, pinned: bool = True) -> Future[Receipt]:
+        """Pin a message for everybody, or unpin it; raises and resolves as `edit` does."""
+        message, _ = self._message(channel, message_id)
+        kind = Pin if pinned else Unpin
+        return self._act(message, kind.new(channel, self.user, message_id))
+
+    # Looking closer.
+
+    def search(
+        self, query: Query | str, *, channel: str | None = None, limit: int = 50, zone: str = "UTC"
+    ) -> list[Row]:
+        """Return the newest messages that fit a query; takes as long as MongoDB does.
+
+        Parameters
+        ----------
+        query : Query or str
+            In the language of `chatkit.query`.
+        channel : str, optional
+            Only in this one, whatever the query says. Default: in all.
+        limit : int, default 50
+            At most this many.
+        zone : str, default "UTC"
+            Time zone of the query's dates.
+
+        Returns
+        -------
+        list of Row
+            Newest first; ``history.frame(rows)`` makes a DataFrame of them.
+
+        Raises
+        ------
+        QueryError
+            It can't be parsed; the text points at the place.
+        StoreUnavailableError
+            MongoDB did not answer in time.
+        """
+        parsed = parse(query) if isinstance(query, str) else query
+        if channel is not None:
+            parsed = parsed.within(channel)
+        documents = self._store.search(parsed, me=self.user, zone=zone, limit=limit)
+        found = {row.id: row for row in self._fold(documents)}
+        with self._lock:
+            # What is not archived yet, or as it is shown now.
+            for view in self._views.values():
+                for row in view.timeline.rows():
+                    if row.message is None or row.folded is None or row.state != "sent":
+                        continue
+                    fits = parsed.matches(
+                        row.message, row.folded, row.placed_ms, me=self.user, zone=zone
+                    )
+                    if fits:
+                        found[row.id] = shown(row)
+                    else:
+                        found.pop(row.id, None)
+        return sorted(found.values(), key=lambda row: row.order, reverse=True)[:limit]
+
+    def find(self, query: Query | str, **more: Any) -> Future[list[Row]]:
+        """Search without waiting; takes what `search` takes, and fails as it raises.
+
+        Raises
+        ------
+        QueryError
+            It can't be parsed.
+        """
+        parsed = parse(query) if isinstance(query, str) else query
+        return self._submit(lambda: self.search(parsed, **more))
+
+    def thread(self, channel: str, message_id: str) -> Future[list[Row]]:
+        """Return a message, what it answers, and all that answers either.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Resolves to rows, oldest first, at most 500; those here already where MongoDB is away.
+        """
+
+        def find() -> list[Row]:
+            rows = {row.id: row for row in self.rows(channel) if row.message is not None}
+            root = message_id
+            seen = set()
+            while root not in seen:
+                seen.add(root)
+                if root not in rows and not self.status.mongo:
+                    document = self._store.get(channel, root)
+                    rows.update((row.id, row) for row in self._fold([document] if document else []))
+                row = rows.get(root)
+                above = None if row is None or row.message is None else row.message.reply_to
+                if above is None:
+                    break
+                root = above
+            found, level = {root: rows[root]} if root in rows else {}, {root}
+            while level and len(found) < THREAD:
+                if not self.status.mongo:
+                    documents = self._store.replies(channel, level)
+                    rows.update(
+                        (row.id, row) for row in self._fold(documents) if row.id not in rows
+                    )
+                answers = {
+                    row.id: row
+                    for row in rows.values()
+                    if row.message is not None and row.message.reply_to in level
+                }
+                level = answers.keys() - found.keys()
+                found.update(answers)
+            return sorted(found.values(), key=lambda row: row.order)[:THREAD]
+
+        return self._submit(find)
+
+    def pinned(self, channel: str) -> Future[list[Row]]:
+        """Return a channel's pinned messages, last pinned first; resolves as `thread` does."""
+
+        def find() -> list[Row]:
+            found = {}
+            if not self.status.mongo:
+                found = {row.id: row for row in self._fold(self._store.pinned(channel))}
+            found.update((row.id, row) for row in self.rows(channel) if row.message is not None)
+            pinned = [row for row in found.values() if row.folded and row.folded.pinned_ms]
+            return sorted(pinned, key=lambda row: -((row.folded and row.folded.pinned_ms) or 0))
+
+        return self._submit(find)
+
+    def edits(self, channel: str, message_id: str) -> list[tuple[int, str]]:
+        """Return every text that a message had, oldest first, with since when, ms since 1970."""
+        with self._lock:
+            view = self._views.get(channel)
+            row = None if view is None else view.timeline.get(message_id)
+            if view is None or row is None or row.message is None or row.folded is None:
+                return []
+            if row.folded.deleted_ms is not None:
+                return []
+            edits = view.timeline.edits(message_id)
+            first = (row.placed_ms, row.message.body)
+            return [
+                first,
+                *((one.appended_ms, one.item.body) for one in edits if isinstance(one.item, Edit)),
+            ]
+
+    def _fold(self, documents: Iterable[Mapping[str, Any]]) -> list[Row]:
+        """Return archived messages with their events applied."""
+        by_channel: dict[str, list[Mapping[str, Any]]] = {}
+        for document in documents:
+            by_channel.setdefault(document["channel"], []).append(document)
+        rows: list[Row] = []
+        for channel, some in by_channel.items():
+            timeline = Timeline(channel)
+            timeline.moderators = self._store.moderators(channel)
+            changed = [document["_id"] for document in some if document["rev"]]
+            for event in self._store.events_of(channel, changed) if changed else []:
+                timeline.add(event)
+            for document in some:
+                timeline.add(received_message(document))
+            rows += map(shown, timeline.rows())
+        return rows
+
+    def message(self, message_id: str, channel: str | None = None) -> RoomMessage:
+        """Return a message of any channel, and with it what was shared; takes as long as MongoDB.
+
+        Parameters
+        ----------
+        message_id : str
+            Its id.
+        channel : str, optional
+            Where it is, if known. Default: looked for everywhere.
+
+        Raises
+        ------
+        InvalidMessageError
+            There is none of that id.
+        StoreUnavailableError
+            It is not shown in this room, and MongoDB did not answer in time.
+        """
+        with self._lock:
+            for view in self._views.values():
+                row = view.timeline.get(message_id)
+                if row is not None and row.message is not None:
+                    return RoomMessage(shown(row), self._attachment)
+        document = self._store.get(channel, message_id)
+        if document is None:
+            raise InvalidMessageError(f"There is no message {message_id!r}")
+        (row,) = self._fold([document])
+        return RoomMessage(row, self._attachment)
+
+    def look_up(self, channel: str, message_ids: Iterable[str]) -> Future[dict[str, Row]]:
+        """Return messages of a channel by id, wherever they are; fails with StoreUnavailableError.
+
+        Those that are nowhere are left out.
+        """
+
+        def find() -> dict[str, Row]:
+            found = {}
+            for message_id in message_ids:
+                row = self.row(channel, message_id)
+                if row is None:
+                    document = self._store.get(channel, message_id)
+                    row = next(iter(self._fold([document])), None) if document else None
+                if row is not None:
+                    found[message_id] = row
+            return found
+
+        return self._submit(find)
+
+    def attachment(self, channel: str, message_id: str) -> Future[Attachment]:
+        """Return what was shared with a message, with its bytes.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Fails as `message` and `RoomMessage.shared` raise.
+        """
+
+        def load() -> Attachment:
+            shared = self.message(message_id, channel).shared
+            return Attachment(name=shared.name, type=shared.type, data=shared.to_bytes())
+
+        return self._submit(load)
+
+    def _attachment(self, row: Row) -> Attachment:
+        """Return a row's attachment with its bytes: from here, from MongoDB, else from Kafka."""
+        assert row.message is not None
+        assert row.message.attachment is not None
+        attachment = row.message.attachment
+        if attachment.data:
+            return attachment
+        with self._lock:
+            kept = self._kept.get(row.id)
+        if kept is not None:
+            return kept
+        data = None
+        try:
+            if attachment.sha256 and not self.status.mongo:
+                data = self._store.attachment(attachment.sha256)
+        except StoreUnavailableError as error:
+            logger.info("MongoDB did not give an attachment: %s", error)
+        if data is None:
+            data = self._read_attachment(row)
+        found = Attachment(name=attachment.name, type=attachment.type, data=data)
+        with self._lock:
+            self._kept[row.id] = found
+            while sum(len(one.data) for one in self._kept.values()) > KEPT_BYTES:
+                self._kept.popitem(last=False)
+        return found
+
+    def _read_attachment(self, row: Row) -> bytes:
+        if row.offset >= 0:
+            items = read_range(self._quick, row.channel, row.partition, row.offset, row.offset + 1)
+            for item in items:
+                if isinstance(item, Received) and isinstance(item.item, Message):
+                    attachment = item.item.attachment
+                    if item.item.id == row.id and attachment is not None:
+                        return attachment.data
+        raise InputError(f"What was shared with message {row.id!r} is no longer there")
+
+    def lens(self, channel: str, row_ids: Iterable[str]) -> Future[dict[str, Lens]]:
+        """Return what Kafka and MongoDB hold of some rows, by row id.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Rows that have no place in Kafka yet are left out. Fails with ServiceError.
+        """
+        with self._lock:
+            view = self._views.get(channel)
+            rows = [] if view is None else [view.timeline.get(row_id) for row_id in row_ids]
+            places = {
+                row.id: Place(channel, row.partition, row.offset)
+                for row in rows
+                if row is not None and row.offset >= 0
+            }
+        return self._submit(self._lens.look, places)
+
+    # Bots.
+
+    def on_message(
+        self, pattern: str | re.Pattern[str] | None = None, *, channel: str | None = None
+    ) -> Callable[[Function], Function]:
+        """Return a decorator: its function is called with each new message that fits.
+
+        What the function returns, if anything, is said in answer. It is called for channels that
+        the room has joined, never for what bots said, one message at a time, on a thread that only
+        does this. What it raises is shown in the panel and stops nothing.
+
+        Parameters
+        ----------
+        pattern : str or re.Pattern, optional
+            A regular expression that is searched for in the text. Default: every message. A
+            function of two parameters also gets the match.
+        channel : str, optional
+            Only there. Default: everywhere.
+
+        Raises
+        ------
+        InputError
+            The pattern is no regular expression.
+        """
+        return self._bots.on_message(pattern, channel)
+
+    def command(self, name: str) -> Callable[[Function], Function]:
+        """Return a decorator: its function is called when the user of this room writes ``/name``.
+
+        The function takes the text behind the word; what it returns, if anything, is said in the
+        channel.
+
+        Parameters
+        ----------
+        name : str
+            The word: a-z, digits, ``-`` and ``_``.
+
+        Raises
+        ------
+        InputError
+            No command can have this name.
+        """
+        return self._bots.command(name)
+
+    def forget(self, function: Callable[..., Any]) -> None:
+        """Call a bot's or a command's function no longer."""
+        self._bots.forget(function)
+
+    def commands(self) -> tuple[Command, ...]:
+        """Return the commands that were made with `command`, sorted by name."""
+        return tuple(sorted(self._bots.commands.values(), key=lambda command: command.name))
+
+    def run_command(self, channel: str, command: Command, text: str) -> Future[str]:
+        """Run a command, and say in a channel what it returns.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Resolves to what was said; fails with what the command raised.
+        """
+        done: Future[str] = Future()
+
+        def tell(running: Future[str]) -> None:
             try:
-                found = self._watched.find()
-            except ChatkitError as error:  # also a setting that Kafka's client refuses
-                self._note("watch", str(error))
+                said = running.result()
+                if said:
+                    self.say(said, channel)
+            except Exception as error:  # it is the command's, or says that this can't be sent
+                done.set_exception(error)
             else:
-                self._note("watch", "")
-                with self._lock:
-                    for channel in created:
-                        self._created.pop(channel, None)
-                    self._note_channels({**found, **self._created})
-            self._ask_to_mend()
-            self._closing.wait(WATCH_SECONDS)
-        self._watched.close()
+                done.set_result(said)
 
-    def _watch_mongo(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._store.ping()
-                self._set_status(mongo="")
-            except StoreUnavailableError as error:
-                self._set_status(mongo=str(error))
-            self._closing.wait(WATCH_SECONDS)
-        self._store.close()
+        self._bots.run(command, text).add_done_callback(tell)
+        return done
 
-    def _note_channel(self, info: ChannelInfo) -> None:
-        """Note a channel that is there, whatever an older list says."""
-        with self._lock:
-            self._created[info.channel] = info
-            if self._known is not None:
-                self._note_channels({**self._known, info.channel: info})
-
-    def _note_channels(self, found: dict[str, ChannelInfo]) -> None:
-        before, self._known = self._known, found
-        if before is None or before.keys() != found.keys():
-            self._changes.put(ChannelsChanged(tuple(sorted(found))))
-
-    def _ask_to_mend(self) -> None:
-        with self._lock:
-            if self._mending or self._state != "open":
-                return
-            self._mending = True
-            self._submit(self._mend)
-
-    def _mend(self) -> None:
-        """Bring views up to date that were opened in worse times, or whose topic was replaced."""
-        with self._lock:
-            self._mending = False
-            views, known = dict(self._views), self._known or {}
-            kafka_away = bool(self._troubles["watch"])
-        for channel, view in views.items():
-            info = known.get(channel)
-            mongo_away = bool(self.status.mongo)
-            try:
-                if info is None or not view.joined.done():
-                    continue
-                if view.info is not None and view.info.topic_id != info.topic_id:
-                    self._enter(channel, self._reset(channel))
-                elif not (view.info or kafka_away) or not (view.has_archive or mongo_away):
-                    self._enter(channel, view)
-                elif not mongo_away:
-                    moderators = self._store.moderators(channel)
-                    with self._changing(channel, view) as current:
-                        if current is not None:
-                            current.set_moderators(moderators)
-            except (ServiceError, ChannelNotFoundError) as error:
-                logger.info("%s can't be shown in full yet: %s", channel, error)
-
-    def _reset(self, channel: str) -> ChannelView:
-        """Begin a channel anew, keeping what is not sent yet."""
-        view = ChannelView(channel)
-        view.joined.set_result(None)
-        with self._lock:
-            old = self._views.get(channel)
-            if old is None:  # it was left meanwhile
-                return view
-            self._views[channel] = view
-            self._changes.put(ChannelReset(channel))
-            with self._changing(channel):
-                view.take_unsent(old)
-        return view
-
-
-def _shown(row: Row) -> Row:
-    """Return a row as it leaves the room: of a deleted message, no text and no file."""
-    if row.message is None or row.folded is None or row.folded.deleted_ms is None:
-        return row
-    return msgspec.structs.replace(
-        row, message=msgspec.structs.replace(row.message, body="", attachment=None)
-    )
+    def _reply_as_bot(self, message: Message, text: str) -> None:
+        self.say(text, message.channel, reply_to=message.id)

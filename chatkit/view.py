@@ -12,9 +12,9 @@ from concurrent.futures import Future
 from chatkit.channels import ChannelInfo, PartitionOffsets
 from chatkit.consumer import Gap, Item
 from chatkit.message import Message, Received, Unreadable, now_ms
-from chatkit.timeline import Row, Timeline
+from chatkit.timeline import Order, Row, Timeline
 
-__all__ = ["CLOSE_ENOUGH", "PAGE", "ChannelView"]
+__all__ = ["CLOSE_ENOUGH", "PAGE", "ChannelView", "key_of"]
 
 PAGE = 200
 """Rows to show at first, and to add at a time."""
@@ -43,8 +43,12 @@ class ChannelView:
         """The topic that is followed; None as long as none is."""
         self.has_archive = False
         """Whether the archive has answered."""
-        self.floor: tuple[int, int, int, str] | None = None
+        self.floor: Order | None = None
         """Rows before this key are still in the archive; None: all that it has is here."""
+        self.skipped: dict[str, tuple[Order, Order]] = {}
+        """Where the archive has more between two keys, by the id of the row that stands for it."""
+        self.live_from: dict[int, int] = {}
+        """Partition -> offset from which on records are news: they came after it was opened."""
         self.holes: dict[int, Range] = {}
         """What was passed over in Kafka's log, by partition."""
         # Offsets among which messages came that belong below the floor (an import).
@@ -54,6 +58,17 @@ class ChannelView:
     def has_older(self) -> bool:
         """Whether there is more before, or between, the rows that are here."""
         return self.floor is not None or bool(self.holes)
+
+    def is_missing(self, key: Order) -> bool:
+        """Return whether a message of this place may be in the archive and is not loaded."""
+        if self.floor is not None and key < self.floor:
+            return True
+        return any(low < key < high for low, high in self.skipped.values())
+
+    def missing(self, after: Order) -> list[tuple[Order | None, Order]]:
+        """Return between which keys the archive may have more, of what sorts after a key."""
+        ranges = [(max(low, after), high) for low, high in self.skipped.values() if high > after]
+        return [*ranges, *([(after, self.floor)] if self.floor and self.floor > after else [])]
 
     def start_after(
         self, offsets: Mapping[int, PartitionOffsets], archived: Mapping[int, int]
@@ -78,6 +93,7 @@ class ChannelView:
         """
         start: dict[int, int] = {}
         for partition, log in offsets.items():
+            self.live_from[partition] = log.end
             begin = archived.get(partition, log.start)
             if begin < log.start:
                 self._add_gap(partition, begin, log.start - 1)
@@ -120,10 +136,7 @@ class ChannelView:
         size = len(self.timeline)
         for received in (*events, *messages):
             self.timeline.add(received)
-        self.floor = None
-        if len(messages) == PAGE:
-            first = messages[0]
-            self.floor = first.placed_ms, first.partition, first.offset, first.item.id
+        self.floor = key_of(messages[0]) if len(messages) == PAGE else None
         # Old messages that came live, by now, and that this page may not have had yet.
         for partition, (begin, end) in self._sunk.items():
             begin = max(begin, archived.get(partition, 0))
@@ -133,6 +146,37 @@ class ChannelView:
         self._sunk.clear()
         return len(self.timeline) - size
 
+    def add_between(
+        self, low: Order | None, messages: Sequence[Received], high: Order | None
+    ) -> None:
+        """Add neighbouring messages of the archive from the midst of what is not loaded.
+
+        Parameters
+        ----------
+        low, high : tuple or None
+            Keys between which these are all that there is. None: the archive's begin, or its end.
+        messages : sequence of Received
+            In order; their events have been added.
+        """
+        for received in messages:
+            self.timeline.add(received)
+        if self.floor is not None and (low is None or low < self.floor):
+            old, self.floor = self.floor, low
+            if high is not None and high < old:
+                self._skip(high, old)
+        for row_id, (first, last) in list(self.skipped.items()):
+            if (high is not None and high <= first) or (low is not None and low >= last):
+                continue
+            del self.skipped[row_id]
+            self.timeline.remove(row_id)
+            if low is not None and low > first:
+                self._skip(first, low)
+            if high is not None and high < last:
+                self._skip(high, last)
+
+    def _skip(self, low: Order, high: Order) -> None:
+        self.skipped[self.timeline.add_skipped(low)] = low, high
+
     def add_items(self, items: Sequence[Item]) -> int:
         """Add what was read from Kafka, and return how many rows that gave."""
         size = len(self.timeline)
@@ -140,9 +184,8 @@ class ChannelView:
             if isinstance(item, Unreadable):
                 self.timeline.add_unreadable(item)
             elif isinstance(item, Received) and isinstance(item.item, Message):
-                order = (item.placed_ms, item.partition, item.offset, item.item.id)
                 # An import's old messages belong between rows that are not here yet.
-                if self.floor is None or order > self.floor or item.item.id in self.timeline:
+                if not self.is_missing(key_of(item)) or item.item.id in self.timeline:
                     self.timeline.add(item)
                 else:
                     first, end = self._sunk.get(item.partition, (item.offset, item.offset))
@@ -179,6 +222,11 @@ class ChannelView:
         ]
         at = min(after, default=self.timeline.newest_ms() or now_ms())
         self.timeline.add_gap(partition, first, last, at)
+
+
+def key_of(received: Received) -> Order:
+    """Return the order key of a message."""
+    return received.placed_ms, received.partition, received.offset, received.item.id
 
 
 def _is_placed_by_kafka(row: Row) -> bool:

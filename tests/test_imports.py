@@ -19,18 +19,20 @@ PACKAGE = Path(chatkit.__file__).parent
 # Each line may import from the lines above it, never from its own or from one below. A name stands
 # for a module or a folder of chatkit.
 LAYERS = [
-    "errors  wording",
+    "errors  wording  emojis",
     "message",
     "settings  fold  query",
     "diagnosis",
     "timeline  documents  connection  mongo_errors  services  local  importers",
-    "producer  consumer  store",
-    "channels  batches  read_marks  presence",
-    "writer  view",
-    "segments  dead_letters",
+    "producer  consumer  store  share  bots",
+    "channels  batches  read_marks",
+    "writer  view  presence  lens",
+    "changes",
+    "segments  dead_letters  overview",
+    "live",
     "archiver  room  history",
-    "stats",
-    "plots  share",
+    "stats  commands",
+    "plots",
     "sending  widgets  console  workshop  doctor  lab",
     "cli",
     "__main__",
@@ -46,8 +48,13 @@ NARROW = {
     "stats": "errors  query  segments  history  store",
     "plots": "errors  stats  history",
     "view": "errors  message  timeline  consumer  channels",
-    "widgets": "errors  settings  message  fold  timeline  query  room  history  stats  plots",
-    "console": "errors  wording  settings  message  fold  timeline  query  room",
+    "bots": "errors  message",
+    "share": "errors  wording  message",
+    "changes": "presence  timeline",
+    "commands": "errors  wording  emojis  room  timeline",
+    "widgets": "errors  settings  message  emojis  fold  timeline  query  share  changes  presence  "
+    "room  commands  history  stats  plots",
+    "console": "errors  wording  settings  message  fold  timeline  query  room  commands",
 }
 
 # What only some may know: nothing writes messages to MongoDB but the archiver, and what it put
@@ -62,12 +69,13 @@ KNOWS = {
     "traitlets": "widgets",
     "IPython": "widgets  workshop",
     "plotly": "plots  share",
-    "kafka": "diagnosis  connection  producer  consumer  channels  archiver  workshop  local",
+    "kafka": "diagnosis  connection  producer  consumer  channels  presence  lens  archiver  "
+    "workshop  local",
     "bson": "documents  store  writer  segments  history  stats  read_marks  dead_letters",
-    "pymongo": "mongo_errors  store  writer  archiver  segments  history  stats  read_marks  "
+    "pymongo": "mongo_errors  store  writer  archiver  segments  history  stats  read_marks  lens  "
     "dead_letters  local",
     "pymongoarrow": "history  segments  stats",
-    "pyarrow": "history  segments  stats",
+    "pyarrow": "history  segments  stats  share",
     "pandas": "query  history  segments  stats  plots  share  workshop  widgets  cli",
     "typer": "cli",
     "prompt_toolkit": "console",
