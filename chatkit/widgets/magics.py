@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ShareMagics", "load_ipython_extension", "use"]
 
 
-class CellFailedError(Exception):
+class _CellFailedError(Exception):
     """The shared cell failed, and has already said why."""
 
     def _render_traceback_(self) -> list[str]:
@@ -105,7 +105,7 @@ class ShareMagics(Magics):  # type: ignore[misc, unused-ignore]
         run: Callable[[str], ExecutionResult] = shell.run_cell
         if options.run and not run(cell).success:
             # Else "run all cells" would go on after it.
-            raise CellFailedError("The shared cell failed; its error is above.")
+            raise _CellFailedError("The shared cell failed; its error is above.")
 
     def _send(self, code: str, channel: str | None) -> None:
         places = [one for one in self._places if _is_open(one)]
