@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -105,7 +106,8 @@ def pipe(
 
 
 def bodies(settings: Settings, channel: str = "general") -> list[str]:
-    return [json.loads(record.value)["body"] for record in read_everything(settings, channel)]
+    items = (json.loads(record.value) for record in read_everything(settings, channel))
+    return [item["body"] for item in items if item["type"] == "message"]
 
 
 # Two people.
@@ -186,9 +188,10 @@ def test_edits_and_deletions_are_told_beside_what_was_printed(
 def test_help_names_every_command_and_an_unknown_one_is_given_back(
     general: Callable[..., Terminal],
 ) -> None:
-    ana = general()
+    ana = general(lines=50)
     ana.enter("/help")
-    ana.shows("/join NAME", "/channels", "/create NAME", "/history [N]", "/who", "/retry", "/quit")
+    ana.shows("/join NAME", "/channels", "/create NAME", "/history [N]", "/retry", "/quit")
+    ana.shows("/edit NEW TEXT", "/react [@NAME] EMOJI", "/search QUERY", "/who", "/share FILE")
     ana.enter("/nonsense here")
     ana.shows("There is no command /nonsense")
     assert ana.prompt.endswith("/nonsense here")
@@ -238,7 +241,47 @@ def test_messages_in_another_channel_are_counted(
     ana.shows("ben  over here")
 
 
-def test_history_reaches_behind_the_first_page_and_who_counts(
+def test_the_words_of_the_panel_are_those_of_the_console(
+    general: Callable[..., Terminal],
+    room_factory: Callable[..., ChatRoom],
+    archiver_factory: Callable[..., Archiver],
+    tmp_path: Path,
+) -> None:
+    archiver_factory()
+    room = room_factory("ben")
+    room.join("general").result(20)
+    ana = general(lines=40)
+    room.send("general", "a question")
+    ana.shows("ben  a question")
+    ana.enter("/reply @ben an anser")
+    ana.shows("answers ben: a question", "an anser")
+    ana.enter("/edit an answer")
+    wait_until(lambda: texts(room) == ["a question", "an answer"], 20)
+    ana.enter("/react @ben :tada:")
+    ana.shows("🎉 ana under ben's message")
+    ana.enter("/who")
+    ana.shows("Here: ana (me), ben")
+    (tmp_path / "numbers.csv").write_text("a,b\n1,2\n")
+    ana.enter(f"/share {tmp_path / 'numbers.csv'} look")
+    ana.shows("look [numbers.csv, text/csv, 8 bytes]")
+    ana.enter("/lens")
+    ana.shows("Each message shows where it lies in Kafka")
+    room.send("general", "seen through the lens")
+    ana.shows("seen through the lens", "key ben, ", "after it was sent")
+    ana.enter("/search from:ben lens")
+    ana.shows("Found for from:ben lens")
+    ana.enter("/delete")
+    wait_until(lambda: texts(room)[2] == "", 20)
+    ana.enter("/dm ben psst")
+    ana.shows("#dm-", "psst")
+    ana.enter("/search before:soon")
+    ana.shows("before:soon", "^")
+    ana.type("\x15")
+    ana.enter("/leave")
+    ana.shows("You left #dm-", "Channels:")
+
+
+def test_history_reaches_behind_the_first_page(
     general: Callable[..., Terminal],
     producer: ChatProducer,
     archiver_factory: Callable[..., Archiver],
@@ -260,9 +303,6 @@ def test_history_reaches_behind_the_first_page_and_who_counts(
     assert b"number 29\r" not in ben.raw
     ben.enter("/history many")
     ben.shows("How many?")
-    ben.type("\x15")
-    ben.enter("/who")
-    ben.shows("Wrote in the last", "mei: ")
 
 
 # Choosing a channel.

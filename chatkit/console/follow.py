@@ -153,7 +153,7 @@ def _object(one: Happening) -> dict[str, Any]:
         "reply_to": message.reply_to,
         "bot": message.bot,
         "source": message.source,
-        "attachment": file and {"name": file.name, "type": file.type, "size": len(file.data)},
+        "attachment": file and {"name": file.name, "type": file.type, "size": file.length},
     }
 
 

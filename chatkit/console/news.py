@@ -14,7 +14,14 @@ import msgspec
 from chatkit.room import RoomStatus
 from chatkit.timeline import Row
 
-__all__ = ["QUIET_SECONDS", "SETTLE_SECONDS", "ChannelNews", "Happening", "status_news"]
+__all__ = [
+    "QUIET_SECONDS",
+    "SETTLE_SECONDS",
+    "ChannelNews",
+    "Happening",
+    "reactions",
+    "status_news",
+]
 
 QUIET_SECONDS = 0.3
 """Without news for so long, what Kafka had of a channel has probably been read."""
@@ -27,12 +34,13 @@ Order = tuple[int, int, int, str]
 class Happening(msgspec.Struct, frozen=True):
     """One thing that happened."""
 
-    kind: Literal["row", "edit", "delete", "failed"]
-    """A new message, gap or unreadable record; its message was edited, deleted, not sent."""
+    kind: Literal["row", "edit", "delete", "react", "failed"]
+    """A new message, gap or unreadable record; its message was edited, deleted, got or lost an
+    emoji, not sent."""
     row: Row
     """The row as it is now."""
     before: str = ""
-    """The text before an edit or a deletion."""
+    """The text before an edit or a deletion, the emoji before one came or went."""
 
 
 class ChannelNews:
@@ -101,7 +109,16 @@ def _compare(known: Row | None, row: Row) -> Happening | None:
     before = known.folded.body
     if row.folded.deleted_ms is not None:
         return Happening("delete", row, before) if known.folded.deleted_ms is None else None
-    return Happening("edit", row, before) if row.folded.body != before else None
+    if row.folded.body != before:
+        return Happening("edit", row, before)
+    reacted = row.folded.reactions != known.folded.reactions
+    return Happening("react", row, reactions(known)) if reacted else None
+
+
+def reactions(row: Row) -> str:
+    """Return who put which emoji under a row's message, as one line."""
+    found = {} if row.folded is None else row.folded.reactions
+    return ", ".join(f"{emoji} {' '.join(actors)}" for emoji, actors in found.items())
 
 
 def status_news(before: RoomStatus, now: RoomStatus) -> Iterator[tuple[str, bool]]:

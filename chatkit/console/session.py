@@ -7,15 +7,17 @@ changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
+from chatkit import commands
 from chatkit.console.news import (
     QUIET_SECONDS,
     SETTLE_SECONDS,
     ChannelNews,
     Happening,
+    reactions,
     status_news,
 )
 from chatkit.console.screen import Screen, Suggestion, terminal
@@ -24,6 +26,7 @@ from chatkit.console.text import (
     day_line,
     day_of,
     failed_lines,
+    lens_lines,
     note_line,
     one_line,
     pending_line,
@@ -35,9 +38,13 @@ from chatkit.console.text import (
 from chatkit.errors import ChannelNotFoundError, ChatkitError, InputError, ServiceError
 from chatkit.message import Message, check_channel_name, encode
 from chatkit.room import (
+    Change,
     ChannelReset,
     ChannelsChanged,
+    ChannelSummary,
     ChatRoom,
+    OverviewChanged,
+    ProblemRaised,
     RoomStatus,
     RowsChanged,
     StatusChanged,
@@ -57,9 +64,6 @@ HISTORY = 50
 PENDING_LINES = 5
 LATE_SECONDS = 1.0
 """In which older messages that were added are counted together."""
-PEOPLE = 30
-
-Change = RowsChanged | ChannelReset | ChannelsChanged | StatusChanged
 
 
 def chat(settings: Settings, channel: str | None = None) -> int:
@@ -125,6 +129,8 @@ class _Chat:
         self._listed: list[str] = []
         self._day: date | None = None
         self._status = RoomStatus(kafka="")
+        self._summaries: dict[str, ChannelSummary] = {}
+        self._lens = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._screen = Screen(
             prompt=self._prompt, toolbar=self._toolbar, suggest=self._suggest, accept=self._accept
@@ -201,7 +207,8 @@ class _Chat:
         waiting = sum(len(view.waiting) for view in self._views.values())
         if waiting:
             parts.append(f"{waiting:,} sending")
-        parts += [f"#{name}: {one.unread:,} new" for name, one in self._views.items() if one.unread]
+        for name, count in self._news().items():
+            parts.append(f"#{self._title(name)}: {count:,} new")
         status = self._room.status
         troubles = {"Kafka": self._status.kafka, "MongoDB": self._status.mongo}
         away = {name: text for name, text in troubles.items() if text}
@@ -222,9 +229,9 @@ class _Chat:
                 if name.startswith(rest):
                     yield Suggestion(name, len(rest))
         elif text.startswith("/") and not space:
-            for name, command in COMMANDS.items():
+            for name, _, about in self._words():
                 if name.startswith(text[1:]):
-                    yield Suggestion(f"/{name}", len(text), command.about)
+                    yield Suggestion(f"/{name}", len(text), about)
 
     # What is printed.
 
@@ -241,7 +248,7 @@ class _Chat:
     def _note(self, text: str) -> None:
         self._print(note_line(text, self._columns))
 
-    def _print_rows(self, rows: Iterable[Row]) -> None:
+    def _print_rows(self, rows: Sequence[Row]) -> None:
         lines: Fragments = []
         for row in rows:
             if row.message is not None:
@@ -249,11 +256,17 @@ class _Chat:
                 if day != self._day:
                     self._day = day
                     lines += day_line(day)
-            lines += row_lines(row, self._me, self._columns)
+            answered = None if row.message is None else row.message.reply_to
+            quoted = None if answered is None else self._room.row(row.channel, answered)
+            lines += row_lines(row, self._me, self._columns, quoted)
         self._print(lines)
+        looked_at = [row for row in rows if row.message is not None]
+        if self._lens and looked_at:
+            self._spawn(self._look(looked_at[0].channel, looked_at))
 
     def _sent(self, channel: str) -> list[Row]:
-        return [row for row in self._room.rows(channel) if row.state == "sent"]
+        rows = self._room.rows(channel)
+        return [row for row in rows if row.state == "sent" and row.actor != self._me]
 
     def _show_page(self, channel: str) -> None:
         """Print the newest messages of a channel, and what of ours could not be sent."""
@@ -262,7 +275,7 @@ class _Chat:
         count = min(max(PAGE, view.unread), BURST)
         view.unread, self._day = 0, None
         more = len(rows) > count or self._room.has_older(channel)
-        if not rows and not more:
+        if not more and all(row.actor for row in rows):
             hint = ", nobody has written here yet"
         else:
             hint = ", older messages: /history" if more else ""
@@ -270,6 +283,7 @@ class _Chat:
         self._print_rows(rows[-count:])
         for row in view.failed.values():
             self._tell_failed(row)
+        self._room.mark_read(channel)
 
     # What the room says.
 
@@ -284,6 +298,10 @@ class _Chat:
                     self._list_channels(asked=False)
             case StatusChanged(status=status):
                 self._on_status(status)
+            case OverviewChanged(channels=summaries):
+                self._summaries = {one.channel: one for one in summaries}
+            case ProblemRaised(text=text):
+                self._problem(text)
         self._screen.refresh()
 
     def _on_status(self, status: RoomStatus) -> None:
@@ -330,14 +348,16 @@ class _Chat:
             if one.kind == "failed":
                 self._tell_failed(one.row)
         if channel != self._channel:
-            view.unread += sum(one.kind == "row" for one in happenings)
+            view.unread += sum(one.kind == "row" and not one.row.actor for one in happenings)
             return
-        new = [one.row for one in happenings if one.kind == "row"]
+        new = [one.row for one in happenings if one.kind == "row" and one.row.actor != self._me]
         if len(new) > BURST:
             self._note(f"{len(new) - BURST:,} messages came at once, /history {len(new)} has all")
         self._print_rows(new[-BURST:])
         for one in happenings[-BURST:]:
             self._tell_event(one)
+        if new:
+            self._room.mark_read(channel)
 
     def _tell_event(self, one: Happening) -> None:
         if one.row.message is None or one.row.folded is None:
@@ -349,6 +369,10 @@ class _Chat:
             self._note(f"{author} edited the message of {at}: {one_line(one.row.folded.body)}")
         elif one.kind == "delete":
             self._note(f"a message of {author}'s was deleted, of {at}: {before}")
+        elif one.kind == "react":
+            now = one_line(reactions(one.row)) or "no emoji any more"
+            text = shorten(one_line(one.row.folded.body), 30)
+            self._note(f"{now} under {author}'s message of {at}: {text}")
 
     def _tell_failed(self, row: Row) -> None:
         if row.message is not None:
@@ -388,7 +412,7 @@ class _Chat:
 
     async def _join(self, channel: str, view: _View, former: str | None = None) -> None:
         try:
-            await asyncio.wrap_future(self._room.join(channel))
+            await asyncio.wrap_future(self._room.join(channel, member=True))
         except ChannelNotFoundError:
             self._give_up(channel, view, former)
             return
@@ -446,10 +470,37 @@ class _Chat:
         for number, name in enumerate(self._listed, 1):
             view = self._views.get(name)
             mark = "*" if name == self._channel else "+" if view is not None else " "
-            new = f"  {view.unread:,} new" if view is not None and view.unread else ""
-            self._print([("class:quiet", f"{number:>4} {mark} "), ("", f"{name}{new}\n")])
+            self._print(
+                [
+                    ("class:quiet", f"{number:>4} {mark} "),
+                    ("", one_line(self._title(name))),
+                    ("class:waiting", f"{self._unread(name)}\n"),
+                ]
+            )
         if self._listed and self._channel is None:
             self._note("Write a number or a name; Tab completes it")
+
+    def _title(self, channel: str) -> str:
+        """Return a channel's name, of a direct one who is in it."""
+        summary = self._summaries.get(channel)
+        return f"@{summary.title}" if summary is not None and summary.direct else channel
+
+    def _news(self) -> dict[str, int]:
+        """Return how many messages are unread of each channel that is not on the screen."""
+        found = {name: one.unread for name, one in self._summaries.items() if not one.muted}
+        for name, view in self._views.items():  # also while MongoDB is away
+            found[name] = max(view.unread, found.get(name, 0))
+        found.pop(self._channel or "", None)
+        return {name: count for name, count in found.items() if count}
+
+    def _unread(self, channel: str) -> str:
+        """Return how much is unread of a channel, as text behind its name."""
+        summary = self._summaries.get(channel)
+        if summary is None or not summary.unread or channel == self._channel:
+            return ""
+        count = "99+" if summary.unread > 99 else f"{summary.unread}"
+        mentions = f", {counted(summary.mentions, 'mention')}" if summary.mentions else ""
+        return f"  {count} unread{mentions}"
 
     def _find(self, text: str) -> str:
         """Return the channel that a name or a number in the last list means."""
@@ -490,12 +541,52 @@ class _Chat:
     def _command(self, text: str) -> None:
         word, _, rest = text[1:].partition(" ")
         command = COMMANDS.get(word)
-        if command is None:
-            raise InputError(
-                f"There is no command /{one_line(word)}: /help lists them. To send a text that "
-                "begins with a slash, write two of them"
-            )
-        command.run(self, rest.strip())
+        if command is not None:
+            command.run(self, rest.strip())
+        elif self._channel is None and word in commands.COMMANDS:
+            raise InputError("Choose a channel first")
+        else:
+            self._obey(self._channel or "", text)
+
+    def _obey(self, channel: str, line: str) -> None:
+        """Do what a command says that panel and console share."""
+        done = commands.run(self._room, channel, line)
+        if isinstance(done, commands.Outcome):
+            self._show(channel, done)
+            return
+
+        async def wait() -> None:
+            outcome = await asyncio.wrap_future(done)
+            if isinstance(outcome, commands.Outcome):
+                self._show(channel, outcome)
+
+        self._spawn(wait())
+
+    def _show(self, channel: str, outcome: commands.Outcome) -> None:
+        for line in outcome.text.splitlines():
+            self._note(line)
+        if outcome.rows:
+            self._note(f"Found for {one_line(outcome.query)}, the newest last:")
+            self._day = None
+            for row in reversed(outcome.rows):
+                self._print([("class:quiet", f"#{row.channel} ")])
+                self._print_rows([row])
+        if outcome.lens:
+            self._lens = not self._lens
+            self._note("Each message shows where it lies in Kafka" if self._lens else "Lens off")
+        if outcome.left:
+            self._views.pop(channel, None)
+            self._channel = None
+            self._list_channels(asked=False)
+        if outcome.channel is not None:
+            self._enter(outcome.channel)
+
+    async def _look(self, channel: str, rows: list[Row]) -> None:
+        """Print what Kafka and MongoDB hold of rows."""
+        found = await asyncio.wrap_future(self._room.lens(channel, [row.id for row in rows]))
+        for lens in found.values():
+            for line in lens_lines(lens):
+                self._note(line)
 
     def join(self, name: str) -> None:
         """Enter a channel."""
@@ -547,24 +638,6 @@ class _Chat:
         if problem is not None:
             raise problem
 
-    def who(self, _rest: str) -> None:
-        """Say who wrote in this channel."""
-        if self._channel is None:
-            raise InputError("Choose a channel first")
-        rows = [row for row in self._room.rows(self._channel) if row.message is not None]
-        last: dict[str, tuple[int, int]] = {}
-        for row in rows:
-            assert row.message is not None
-            _, count = last.pop(row.message.author, (0, 0))
-            last[row.message.author] = row.message.sent_ms, count + 1
-        self._note(f"Wrote in the last {counted(len(rows), 'message')} of #{self._channel}:")
-        for author, (at, count) in list(reversed(last.items()))[:PEOPLE]:
-            when = f"{day_of(at):%d %b %Y} {time_of(at)}"
-            me = " (me)" if author == self._me else ""
-            self._note(f"{one_line(author)}{me}: {counted(count, 'message')}, last {when}")
-        if len(last) > PEOPLE:
-            self._note(f"and {len(last) - PEOPLE:,} more")
-
     def retry(self, _rest: str) -> None:
         """Send what failed once more, each under its id."""
         failed = [(name, each) for name, view in self._views.items() for each in view.failed]
@@ -579,12 +652,18 @@ class _Chat:
 
     def help(self, _rest: str) -> None:
         """Print all commands and keys."""
-        width = max(len(f"/{name} {one.arguments}") for name, one in COMMANDS.items())
+        words = [(f"/{name} {usage}", about) for name, usage, about in self._words()]
+        width = max(len(usage) for usage, _ in words)
+        for usage, about in (*words, *KEYS):
+            self._print([("class:command", f"  {usage:<{width}}"), ("", f"  {about}\n")])
+
+    def _words(self) -> Iterator[tuple[str, str, str]]:
+        """Yield name, usage and meaning of each command."""
         for name, one in COMMANDS.items():
-            usage = f"/{name} {one.arguments}"
-            self._print([("class:command", f"  {usage:<{width}}"), ("", f"  {one.about}\n")])
-        for keys, about in KEYS:
-            self._print([("class:command", f"  {keys:<{width}}"), ("", f"  {about}\n")])
+            yield name, one.arguments, one.about
+        for name, usage, about in commands.commands(self._room):
+            if name not in COMMANDS:
+                yield name, usage, about
 
 
 class _Command(NamedTuple):
@@ -598,7 +677,6 @@ COMMANDS = {
     "channels": _Command("", "list the channels", _Chat.channels),
     "create": _Command("NAME [TEXT]", "make a channel; the text says what for", _Chat.create),
     "history": _Command("[N]", f"show the last N messages ({HISTORY})", _Chat.history),
-    "who": _Command("", "who wrote here, and when last", _Chat.who),
     "retry": _Command("", "send again what failed", _Chat.retry),
     "help": _Command("", "show this", _Chat.help),
     "quit": _Command("", "leave, also Ctrl-C and Ctrl-D", _Chat.leave),

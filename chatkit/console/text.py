@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterator
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 
 from chatkit.message import Attachment, Message, from_ms
 from chatkit.timeline import Row
+
+if TYPE_CHECKING:
+    from chatkit.lens import Lens
 
 __all__ = [
     "AUTHOR_COLOURS",
@@ -24,6 +29,7 @@ __all__ = [
     "day_line",
     "day_of",
     "failed_lines",
+    "lens_lines",
     "note_line",
     "one_line",
     "pending_line",
@@ -138,7 +144,7 @@ def _author(author: str, me: str) -> tuple[str, str]:
 
 def _attached(attachment: Attachment) -> str:
     kind = f", {attachment.type}" if attachment.type else ""
-    return f"[{one_line(attachment.name)}{one_line(kind)}, {len(attachment.data):,} bytes]"
+    return f"[{one_line(attachment.name)}{one_line(kind)}, {attachment.length:,} bytes]"
 
 
 def _broken(text: str, columns: int, indent: int, used: int | None = None) -> str:
@@ -163,7 +169,7 @@ def _broken(text: str, columns: int, indent: int, used: int | None = None) -> st
     return ("\n" + " " * indent).join(parts)
 
 
-def row_lines(row: Row, me: str, columns: int = WIDEST) -> Fragments:
+def row_lines(row: Row, me: str, columns: int = WIDEST, quoted: Row | None = None) -> Fragments:
     """Return a row that Kafka has, as lines.
 
     Parameters
@@ -174,13 +180,20 @@ def row_lines(row: Row, me: str, columns: int = WIDEST) -> Fragments:
         The user, to be shown as such.
     columns : int, optional
         Width of the terminal. Default: lines are not broken.
+    quoted : Row, optional
+        What it answers. Default: nothing, or it is not known.
     """
     if row.message is None or row.folded is None:
-        what = "Can't be read: " if row.kind == "unreadable" else ""
-        return note_line(what + one_line(row.reason), columns)
+        who = one_line(row.actor) + (" (me)" if row.actor == me else "")
+        notes = {
+            "unreadable": f"Can't be read: {one_line(row.reason)}",
+            "join": f"{who} joined",
+            "leave": f"{who} left",
+        }
+        return note_line(notes.get(row.kind, one_line(row.reason)), columns)
     time = time_of(row.message.sent_ms) + " "
     style, author = _author(row.message.author, me)
-    line = [("class:quiet", time), (style, author), ("", "  ")]
+    line = [*_quote(quoted, columns), ("class:quiet", time), (style, author), ("", "  ")]
     if row.folded.deleted_ms is not None:
         return [*line, ("class:quiet", "(deleted)\n")]
     head = get_cwidth(time + author + "  ")
@@ -192,6 +205,13 @@ def row_lines(row: Row, me: str, columns: int = WIDEST) -> Fragments:
     if row.folded.edited_ms is not None:
         line.append(("class:quiet", " (edited)"))
     return [*line, ("", "\n")]
+
+
+def _quote(quoted: Row | None, columns: int) -> Fragments:
+    if quoted is None or quoted.message is None or quoted.folded is None:
+        return []
+    text = f"  answers {one_line(quoted.message.author)}: {one_line(quoted.folded.body)}"
+    return [("class:quiet", shorten(text, min(columns, 80) - 1) + "\n")]
 
 
 def pending_line(message: Message, columns: int) -> Fragments:
@@ -208,3 +228,20 @@ def failed_lines(message: Message, reason: str, columns: int = WIDEST) -> Fragme
         ("class:bad", f"  {_broken(safe(message.body), columns, 2)}\n"),
         ("class:quiet", f"  {_broken(safe(reason), columns, 2)}\n" if reason else ""),
     ]
+
+
+def lens_lines(lens: Lens) -> Iterator[str]:
+    """Yield what Kafka and MongoDB hold of a message, and how long its steps took."""
+    if lens.reason:
+        yield f"  {lens.topic} {lens.partition}:{lens.offset} is gone: {one_line(lens.reason)}"
+        return
+    key = "no key" if lens.key is None else f"key {one_line(lens.key)}"
+    yield f"  {lens.topic} {lens.partition}:{lens.offset}, {key}, {lens.size:,} bytes"
+    steps = []
+    if lens.sent_ms is not None and lens.appended_ms is not None:
+        steps.append(f"appended {lens.appended_ms - lens.sent_ms:,} ms after it was sent")
+    if lens.archived_ms is None:
+        steps.append("not archived yet")
+    elif lens.appended_ms is not None:
+        steps.append(f"archived {lens.archived_ms - lens.appended_ms:,} ms later")
+    yield "  " + ", ".join(steps)
