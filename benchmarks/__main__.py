@@ -76,12 +76,38 @@ def console(quick: Quick = False, as_json: AsJson = False) -> None:
     _show("Typed in one terminal, shown in another: ms, and ratios", result, as_json)
 
 
+@app.command(name="open")
+def opening(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Choosing a channel of many messages to its first painted page, in ms."""
+    from benchmarks import opening as bench
+
+    with _stack() as stack:
+        result = bench.run(
+            stack.settings, messages=5_000 if quick else 100_000, rounds=2 if quick else 5
+        )
+    _show("Opening a channel: ms, and ratios", result, as_json)
+
+
+@app.command()
+def burst(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Thousands of messages a second into a channel that is on the screen."""
+    from benchmarks import burst as bench
+
+    with _stack() as stack:
+        result = bench.run(
+            stack.settings, rate=2_000 if quick else 10_000, seconds=2 if quick else 10
+        )
+    _show("A burst: what is shown, and how", result, as_json)
+
+
 @app.command(name="all")
 def everything(quick: Quick = False, as_json: AsJson = False) -> None:
     """Every benchmark, one after the other."""
     archive(quick, as_json)
     latency(quick, as_json)
     console(quick, as_json)
+    opening(quick, as_json)
+    burst(quick, as_json)
 
 
 if __name__ == "__main__":

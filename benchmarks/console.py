@@ -14,7 +14,8 @@ import uuid
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks.latency import compare, with_own_names
+from benchmarks.latency import compare
+from benchmarks.pages import with_own_names
 from chatkit.channels import Channels
 from chatkit.settings import Settings
 from chatkit.store import MessageStore

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kafka.admin import KafkaAdminClient
 from playwright.sync_api import Locator
 from playwright.sync_api import TimeoutError as NotInTimeError
 
+from benchmarks.pages import delete_all, environment, open_cell, with_own_names
 from chatkit.channels import Channels
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
@@ -112,29 +112,11 @@ class Way:
         return painted - entered
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    return {
-        "CHATKIT_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-        "CHATKIT_MONGO_URI": settings.mongo_uri.get_secret_value(),
-        "CHATKIT_DATABASE": settings.database,
-        "CHATKIT_TOPIC_PREFIX": settings.topic_prefix,
-        "CHATKIT_SYSTEM_PREFIX": settings.system_prefix,
-    }
-
-
-def _open(lab: Lab, name: str, cell: str) -> NotebookPage:
-    """Open a notebook of one cell in a browser context of its own, and run it."""
-    lab.write_notebook(name, [cell])
-    page = lab.open_notebook(name)
-    page.run_all()
-    return page
-
-
 def _open_panels(lab: Lab, channel: str) -> Way:
     """Open the panel of two users."""
     pages = []
     for user in ("ana", "ben"):
-        page = _open(lab, f"{user}.ipynb", PANEL.format(channel=channel, user=user))
+        page = open_cell(lab, f"{user}.ipynb", PANEL.format(channel=channel, user=user))
         page.panel.wait(lambda panel: panel.status.inner_text() == "Connected", 30)
         pages.append(page)
     sender, reader = pages
@@ -147,8 +129,8 @@ def _open_by_hand(lab: Lab, settings: Settings, channel: str) -> Way:
         "servers": settings.bootstrap_servers.split(","),
         "topic": settings.topic_of(channel),
     }
-    reader = _open(lab, "read.ipynb", READ_BY_HAND.format(**where))
-    sender = _open(lab, "send.ipynb", SEND_BY_HAND.format(**where))
+    reader = open_cell(lab, "read.ipynb", READ_BY_HAND.format(**where))
+    sender = open_cell(lab, "send.ipynb", SEND_BY_HAND.format(**where))
     output = sender.page.locator(".jp-OutputArea")
     shown = reader.page.locator(".jp-OutputArea .widget-html-content")
     return Way(sender, reader, output.locator("input[type=text]"), shown)
@@ -175,24 +157,6 @@ def _measure(ways: dict[str, Way], messages: int, pause: Callable[[], float]) ->
             taken[name].append(way.send())
             time.sleep(pause())
     return {name: sorted(values) for name, values in taken.items()}
-
-
-def _delete(settings: Settings, channels: Channels, store: MessageStore) -> None:
-    """Delete all that the benchmark made in Kafka and MongoDB."""
-    for channel in ("ours", "by-hand"):
-        channels.delete(channel)
-    admin = KafkaAdminClient(**settings.kafka_config())
-    admin.delete_topics([settings.channels_topic])
-    admin.close()
-    store.database.client.drop_database(settings.database)
-
-
-def with_own_names(settings: Settings, word: str) -> Settings:
-    """Return settings with topics and a database that nobody else has."""
-    name = f"{word}{uuid.uuid4().hex[:8]}"
-    return settings.replace(
-        topic_prefix=f"{name}.chat.", system_prefix=f"{name}.chatkit.", database=name
-    )
 
 
 def compare(taken: dict[str, list[float]], messages: int) -> dict[str, Any]:
@@ -235,7 +199,7 @@ def run(settings: Settings, *, messages: int) -> dict[str, Any]:
         channels.create("ours")
         channels.create("by-hand")
         try:
-            with Lab(Path(folder), _environment(own)) as lab:
+            with Lab(Path(folder), environment(own)) as lab:
                 ways = {
                     "ours": _open_panels(lab, "ours"),
                     "by_hand": _open_by_hand(lab, own, "by-hand"),
@@ -244,5 +208,5 @@ def run(settings: Settings, *, messages: int) -> dict[str, Any]:
                     _warm_up(way)
                 taken = _measure(ways, messages, lambda: chance.uniform(0.2, 0.5))
         finally:
-            _delete(own, channels, store)
+            delete_all(own, channels, store)
     return compare(taken, messages)
