@@ -99,6 +99,7 @@ class LiveRoom:
         self._store = MessageStore(self._quick)
         self._overview = Overview(self._store, self.user)
         self._summaries: tuple[ChannelSummary, ...] = ()
+        self._muted: frozenset[str] = frozenset()
         self._touched = False
         # How far the user has read since MongoDB was told last.
         self._read: dict[str, Order] = {}
@@ -247,9 +248,10 @@ class LiveRoom:
         self._touched = False
         channels = self._views.keys() if self._known is None else self._known.keys()
         summaries = self._overview.summaries(channels, self._views)
-        if summaries == self._summaries:
+        muted = self._overview.facts.muted_people
+        if (summaries, muted) == (self._summaries, self._muted):
             return None
-        self._summaries = summaries
+        self._summaries, self._muted = summaries, muted
         return OverviewChanged(summaries)
 
     @property

@@ -23,6 +23,8 @@ from tests.waiting import wait_until
 DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real chat histories, where they lie beside the checkout."""
 
+pytest_plugins = ["tests.chatting"]
+
 _numbers = itertools.count(1)
 
 
@@ -44,6 +46,7 @@ def _plain_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
                 patch.delenv(name)
         patch.delenv("JUPYTERHUB_USER", raising=False)
         patch.setenv("CHATKIT_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         patch.chdir(tmp_path_factory.mktemp("cwd"))
         yield
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
+import msgspec
+
+from chatkit.changes import ChannelSummary
+from chatkit.presence import Person
 from chatkit.timeline import Row
-from chatkit.widgets.wire import Batch, Phase, Status, View, encode_batch, to_line
+from chatkit.widgets.wire import Batch, Line, Status, View, Word, encode
 
 __all__ = ["Feed"]
 
@@ -28,6 +32,7 @@ class _ChannelNews:
     def __init__(self, *, reset: bool = False) -> None:
         self.reset = reset
         self.rows: dict[str, Row] = {}
+        self.gone: dict[str, None] = {}
 
 
 class _News:
@@ -35,14 +40,25 @@ class _News:
 
     def __init__(self) -> None:
         self.by_channel: dict[str, _ChannelNews] = {}
-        self.channels: list[str] | None = None
+        self.channels: list[ChannelSummary] | None = None
+        self.people: list[Person] | None = None
+        self.muted: list[str] | None = None
+        self.commands: list[Word] | None = None
         self.status: Status | None = None
         self.select: str | None = None
         self.problems: list[str] = []
 
     def __bool__(self) -> bool:
         return bool(self.by_channel or self.problems) or any(
-            part is not None for part in (self.channels, self.status, self.select)
+            part is not None
+            for part in (
+                self.channels,
+                self.people,
+                self.muted,
+                self.commands,
+                self.status,
+                self.select,
+            )
         )
 
 
@@ -54,7 +70,9 @@ class Feed:
     send : callable
         Takes content (a dict) and buffers (a list of bytes) to all pages.
     describe : callable
-        Takes the name of a channel; returns its phase, and whether there are older rows.
+        Takes the name of a channel; returns its view, without rows.
+    to_lines : callable
+        Takes rows; returns them as lines.
     snapshot : callable
         Returns the whole state.
     """
@@ -62,15 +80,17 @@ class Feed:
     def __init__(
         self,
         send: Callable[[dict[str, Any], list[bytes]], None],
-        describe: Callable[[str], tuple[Phase, bool]],
+        describe: Callable[[str], View],
+        to_lines: Callable[[Collection[Row]], list[Line]],
         snapshot: Callable[[], Batch],
     ) -> None:
         self._send = send
         self._describe = describe
+        self._to_lines = to_lines
         self._snapshot = snapshot
         self._changed = threading.Condition()
         self._news = _News()
-        self._answers: list[dict[str, Any]] = []
+        self._answers: list[tuple[dict[str, Any], list[bytes]]] = []
         self._hellos: dict[str, int] = {}
         self._heard = False
         self._number = 0
@@ -86,21 +106,41 @@ class Feed:
                 self._news = _News()
             self._changed.notify()
 
-    def put_rows(self, channel: str, rows: Iterable[Row] = ()) -> None:
-        """Note rows that are new or changed; without rows, that the channel's phase is."""
+    def put_rows(self, channel: str, rows: Iterable[Row] = (), gone: Iterable[str] = ()) -> None:
+        """Note rows that are new, changed or gone; without any, that the channel's phase is."""
         with self._adding() as news:
             one = news.by_channel.setdefault(channel, _ChannelNews())
-            one.rows.update((row.id, row) for row in rows)
+            for row_id in gone:
+                one.rows.pop(row_id, None)
+                one.gone[row_id] = None
+            for row in rows:
+                one.gone.pop(row.id, None)
+                one.rows[row.id] = row
 
     def put_reset(self, channel: str) -> None:
         """Note that all rows of a channel are to be forgotten."""
         with self._adding() as news:
             news.by_channel[channel] = _ChannelNews(reset=True)
 
-    def put_channels(self, channels: Iterable[str]) -> None:
-        """Note the names of all channels."""
+    def put_channels(self, channels: Iterable[ChannelSummary]) -> None:
+        """Note what there is to say of all channels."""
         with self._adding() as news:
             news.channels = list(channels)
+
+    def put_people(self, people: Iterable[Person]) -> None:
+        """Note of whom we know."""
+        with self._adding() as news:
+            news.people = list(people)
+
+    def put_muted(self, muted: Iterable[str]) -> None:
+        """Note of whom the user wants to hear nothing."""
+        with self._adding() as news:
+            news.muted = list(muted)
+
+    def put_commands(self, commands: Iterable[Word]) -> None:
+        """Note what one can write after a slash."""
+        with self._adding() as news:
+            news.commands = list(commands)
 
     def put_status(self, status: Status) -> None:
         """Note the state of the connection."""
@@ -117,11 +157,31 @@ class Feed:
         with self._adding() as news:
             news.problems.append(text)
 
-    def put_answer(self, client: str, ref: int, error: str = "") -> None:
-        """Note the answer to a page's request; it goes out at once, after all news so far."""
+    def put_answer(self, client: str, ref: int, error: str = "", *, buffers: list[bytes]) -> None:
+        """Note the answer to a page's request; it goes out at once, after all news so far.
+
+        Parameters
+        ----------
+        client : str
+            The page.
+        ref : int
+            Its number of the request.
+        error : str, default ""
+            Why it could not be done.
+        buffers : list of bytes
+            What it asked for, as JSON, and perhaps a file.
+        """
         with self._changed:
-            self._answers.append({"kind": "answer", "to": client, "ref": ref, "error": error})
+            content = {"kind": "answer", "to": client, "ref": ref, "error": error}
+            self._answers.append((content, buffers))
             self._changed.notify()
+
+    def skip(self) -> None:
+        """Let all pages find that they missed a batch, and ask for the whole state."""
+        with self._changed:
+            self._number += 1
+        with self._adding() as news:
+            news.people = []
 
     def put_hello(self, client: str, last: int) -> None:
         """Note that a page has all up to a batch, and wants what comes after."""
@@ -159,8 +219,8 @@ class Feed:
             self._next_batch = time.monotonic() + INTERVAL
             self._number += 1
             self._send_batch(self._number, "", self._build(news))
-        for answer in answers:
-            self._send(answer, [])
+        for answer, buffers in answers:
+            self._send(answer, buffers)
         for client, last in hellos.items():
             batch = Batch() if last == self._number > 0 else self._snapshot()
             self._send_batch(self._number, client, batch)
@@ -168,6 +228,9 @@ class Feed:
     def _build(self, news: _News) -> Batch:
         return Batch(
             channels=news.channels,
+            people=news.people,
+            muted=news.muted,
+            commands=news.commands,
             status=news.status,
             select=news.select,
             problems=news.problems,
@@ -175,18 +238,16 @@ class Feed:
         )
 
     def _build_view(self, channel: str, news: _ChannelNews) -> View:
-        phase, older = self._describe(channel)
-        return View(
-            channel=channel,
-            phase=phase,
+        return msgspec.structs.replace(
+            self._describe(channel),
             reset=news.reset,
-            older=older,
-            rows=[to_line(row) for row in news.rows.values()],
+            rows=self._to_lines(news.rows.values()),
+            gone=list(news.gone),
         )
 
     def _send_batch(self, number: int, client: str, batch: Batch) -> None:
         kind = "state" if client else "batch"
-        self._send({"kind": kind, "n": number, "to": client}, [encode_batch(batch)])
+        self._send({"kind": kind, "n": number, "to": client}, [encode(batch)])
 
     def _wait(self) -> bool:
         """Return True once something is due, False once the feed is to stop."""

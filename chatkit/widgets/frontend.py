@@ -10,10 +10,19 @@ import json
 import re
 from importlib import resources
 
+from chatkit.widgets.markup import PYGMENTS_CSS
+
 __all__ = ["ESM"]
 
-_SCRIPTS = ("elements", "rows", "store", "row", "transcript", "composer", "channels", "panel")
+_SCRIPTS = (
+    *("elements", "rows", "store", "code", "figure", "shared", "lens", "picker", "actions", "row"),
+    "transcript",
+    *("complete", "composer", "notify", "menu", "people", "channel_forms", "channels", "header"),
+    *("cards", "search", "aside", "panel"),
+)
 """Each after those that it imports."""
+_STYLES = (*("panel", "channels", "header", "transcript", "row", "composer", "aside", "narrow"),)
+"""The later ones count where they contradict."""
 _IMPORT = re.compile(r'^import [^;]*? from "\./\w+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
@@ -24,7 +33,8 @@ def _read(name: str) -> str:
 
 def _join() -> str:
     scripts = [_EXPORT.sub("", _IMPORT.sub("", _read(f"{name}.js"))) for name in _SCRIPTS]
-    return "\n".join([f"const STYLE = {json.dumps(_read('panel.css'))};", *scripts])
+    style = "\n".join([*(_read(f"{name}.css") for name in _STYLES), PYGMENTS_CSS])
+    return "\n".join([f"const STYLE = {json.dumps(style)};", *scripts])
 
 
 ESM = _join()

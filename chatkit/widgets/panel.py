@@ -12,43 +12,54 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, ClassVar
 
 import anywidget
+import msgspec
 from IPython import get_ipython
 
-from chatkit.errors import ChannelNotFoundError, ChatkitError, ServiceError
+from chatkit.commands import commands
+from chatkit.errors import ChannelNotFoundError, ChatkitError, InputError, ServiceError
 from chatkit.message import Message
 from chatkit.room import (
+    Change,
     ChannelReset,
     ChannelsChanged,
     ChatRoom,
+    OverviewChanged,
+    PeopleChanged,
+    ProblemRaised,
     RoomStatus,
     RowsChanged,
     StatusChanged,
 )
-from chatkit.settings import Settings
+from chatkit.settings import Settings, remember_name
+from chatkit.widgets import magics
 from chatkit.widgets.feed import Feed
 from chatkit.widgets.frontend import ESM
+from chatkit.widgets.lines import Lines
+from chatkit.widgets.service import Answer, Service
 from chatkit.widgets.wire import (
     Batch,
-    Create,
     Hello,
-    Older,
+    LeaveChannel,
     Open,
     Phase,
+    Rename,
     Request,
-    Retry,
-    Send,
     Status,
     View,
+    Word,
+    encode,
     read_request,
-    to_line,
 )
 
 __all__ = ["ChatPanel"]
 
 OPENING = Phase(name="opening")
+NOTHING = Answer()
 HEIGHT = "40em"
 REMEMBERED = 1000
 """Requests whose answers are kept for pages that ask again."""
+KEPT_BYTES = 64 * 1024
+"""Of an answer; what is larger is worked out again."""
 
 
 def _explain(error: BaseException) -> str:
@@ -102,6 +113,7 @@ class ChatPanel(anywidget.AnyWidget):
     """
 
     _closed = True  # until it is made
+    _guessed = False
     _esm = ESM
     _by_cell: ClassVar[dict[str, tuple[str, list[ChatPanel]]]] = {}
     """Cell id -> the run that made panels, and those of them that may be open."""
@@ -116,11 +128,18 @@ class ChatPanel(anywidget.AnyWidget):
     ) -> None:
         self._lock = threading.RLock()
         self._owns_room = room is None
-        self._room = ChatRoom(settings, user=user) if room is None else room
+        if room is None:
+            settings = settings or Settings()
+            self._guessed = user is None and settings.user_is_guess
+            room = ChatRoom(settings, user=user)
+        self._settings = settings
+        self._room = room
         self._channel = channel
         self._phases: dict[str, Phase] = {}
-        self._answers: dict[tuple[str, int], str | None] = {}
-        self._feed = Feed(super().send, self._describe, self._snapshot)
+        self._answers: dict[tuple[str, int], tuple[str, list[bytes]] | None] = {}
+        self._lines = Lines(self._room)
+        self._service = Service(self._room, self._lines)
+        self._feed = Feed(super().send, self._describe, self._lines.lines, self._snapshot)
         super().__init__(layout={"height": HEIGHT})
         self._replace_former()
         self.on_msg(self._on_message)
@@ -129,6 +148,7 @@ class ChatPanel(anywidget.AnyWidget):
             self._room.open()
         self._stop_observing = self._room.observe(self._on_change)
         self._closed = False
+        magics.use(self)
         self._join(channel)
 
     def __repr__(self) -> str:
@@ -194,6 +214,28 @@ class ChatPanel(anywidget.AnyWidget):
         super().close()
         layout.close()
 
+    def _rename(self, name: str) -> None:
+        """Write under another name from now on, in this panel and in those to come."""
+        if not self._owns_room or self._settings is None:
+            raise InputError(
+                "This panel shows a room that was made elsewhere: make that with another user"
+            )
+        settings = self._settings.replace(user=name)
+        room = ChatRoom(settings).open()
+        with self._lock:
+            former, self._room = self._room, room
+            self._settings, self._guessed = settings, False
+            channels = list(self._phases)
+            self._phases.clear()
+        self._stop_observing()
+        self._lines.room = self._service.room = room
+        self._stop_observing = room.observe(self._on_change)
+        for channel in channels:
+            self._join(channel)
+        self._feed.skip()
+        former.close()
+        remember_name(name)
+
     def _replace_former(self) -> None:
         """Close the panels that an earlier run of this cell made."""
         cell, run = _running_cell()
@@ -213,18 +255,22 @@ class ChatPanel(anywidget.AnyWidget):
 
     # What the room says, on its threads.
 
-    def _on_change(
-        self, change: RowsChanged | ChannelsChanged | StatusChanged | ChannelReset
-    ) -> None:
+    def _on_change(self, change: Change) -> None:
         match change:
-            case RowsChanged(channel=channel, rows=rows):
+            case RowsChanged(channel=channel, rows=rows, gone=gone):
                 if channel in self._phases:
-                    self._feed.put_rows(channel, rows)
+                    self._feed.put_rows(channel, rows, gone)
             case ChannelReset(channel=channel):
                 if channel in self._phases:
                     self._feed.put_reset(channel)
+            case OverviewChanged(channels=summaries):
+                self._feed.put_channels(summaries)
+                self._feed.put_muted(sorted(self._room.muted_people()))
+            case PeopleChanged(people=people):
+                self._feed.put_people(people)
+            case ProblemRaised(text=text):
+                self._feed.put_problem(text)
             case ChannelsChanged(channels=channels):
-                self._feed.put_channels(channels)
                 self._join_again(lambda name, phase: phase.missing and name in channels)
             case StatusChanged(status=status):
                 self._feed.put_status(_to_status(status))
@@ -240,7 +286,7 @@ class ChatPanel(anywidget.AnyWidget):
             self._phases[channel] = OPENING
         self._feed.put_rows(channel)
         try:
-            future = self._room.join(channel)
+            future = self._room.join(channel, member=True)
         except (ChatkitError, RuntimeError) as error:
             self._end_join(channel, error)
             return
@@ -270,26 +316,31 @@ class ChatPanel(anywidget.AnyWidget):
 
     # What the feed asks, on its thread.
 
-    def _describe(self, channel: str) -> tuple[Phase, bool]:
+    def _describe(self, channel: str) -> View:
         phase = self._phases.get(channel, OPENING)
-        return phase, phase.name == "open" and self._room.has_older(channel)
+        return View(
+            channel=channel,
+            phase=phase,
+            older=phase.name == "open" and self._room.has_older(channel),
+            mark=self._room.read_mark(channel),
+        )
 
     def _snapshot(self) -> Batch:
-        views = []
-        for channel in list(self._phases):
-            phase, older = self._describe(channel)
-            views.append(
-                View(
-                    channel=channel,
-                    phase=phase,
-                    reset=True,
-                    older=older,
-                    rows=[to_line(row) for row in self._room.rows(channel)],
-                )
+        views = [
+            msgspec.structs.replace(
+                self._describe(channel),
+                reset=True,
+                rows=self._lines.lines(self._room.rows(channel)),
             )
+            for channel in list(self._phases)
+        ]
         return Batch(
             user=self._room.user,
-            channels=self._room.channels(),
+            guessed=self._guessed,
+            channels=list(self._room.overview()),
+            people=list(self._room.people()),
+            muted=sorted(self._room.muted_people()),
+            commands=self._words(),
             status=_to_status(self._room.status),
             select=self._channel,
             views=views,
@@ -297,13 +348,18 @@ class ChatPanel(anywidget.AnyWidget):
 
     # What a page asks, on the kernel's main thread or a subshell's.
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _words(self) -> list[Word]:
+        return [
+            Word(name, f"{usage} {about}".strip()) for name, usage, about in commands(self._room)
+        ]
+
+    def _on_message(self, _widget: Any, content: Any, buffers: Any) -> None:
         client, ref = "", 0
         try:
             request = read_request(content)
             client, ref = request.client, request.ref
             if isinstance(request, Hello) or self._is_first(client, ref):
-                self._handle(request)
+                self._handle(request, buffers or [])
         except ChatkitError as error:
             self._reply(client, ref, str(error))
         except Exception as error:
@@ -318,37 +374,46 @@ class ChatPanel(anywidget.AnyWidget):
             while len(self._answers) > REMEMBERED:
                 del self._answers[next(iter(self._answers))]
         if answer is not None:
-            self._feed.put_answer(client, ref, answer)
+            error, buffers = answer
+            self._feed.put_answer(client, ref, error, buffers=buffers)
         return not known
 
-    def _reply(self, client: str, ref: int, error: str = "") -> None:
+    def _reply(self, client: str, ref: int, error: str = "", answer: Answer = NOTHING) -> None:
+        buffers = [] if answer.data is None else [encode(answer.data)]
+        buffers += [] if answer.file is None else [answer.file]
         with self._lock:
-            self._answers[client, ref] = error
-        self._feed.put_answer(client, ref, error)
+            if sum(map(len, buffers)) <= KEPT_BYTES:
+                self._answers[client, ref] = error, buffers
+            else:
+                self._answers.pop((client, ref), None)
+        self._feed.put_answer(client, ref, error, buffers=buffers)
 
-    def _handle(self, request: Request) -> None:
+    def _handle(self, request: Request, files: list[bytes]) -> None:
         """Do what a page asks; it is answered now, or when what it began is done."""
-        future: Future[Any] | None = None
+        done: Answer | Future[Any] = NOTHING
         match request:
             case Hello():
                 self._feed.put_hello(request.client, request.last)
             case Open():
                 self._channel = request.channel
                 self._join(request.channel)  # how it goes is told to all pages
-            case Send():
-                self._room.send(request.channel, request.body, message_id=request.id)
-            case Retry():
-                self._room.retry(request.channel, request.id)
-            case Older():
-                future = self._room.load_older(request.channel)
-            case Create():
-                future = self._room.create_channel(request.name)
-        if future is None:
-            self._reply(request.client, request.ref)
+            case LeaveChannel():
+                self._room.leave(request.channel)
+                self._phases.pop(request.channel, None)
+            case Rename():
+                self._rename(request.name)
+            case _:
+                done = self._service.do(request, files)
+        if isinstance(done, Answer):
+            self._reply(request.client, request.ref, answer=done)
         else:
-            future.add_done_callback(lambda done: self._answer(request, done))
+            done.add_done_callback(lambda future: self._answer(request, future))
 
     def _answer(self, request: Request, done: Future[Any]) -> None:
         error = _error_of(done)
-        text = "" if error is None else _explain(error)
-        self._reply(request.client, request.ref, text)
+        if error is not None:
+            self._reply(request.client, request.ref, _explain(error))
+            return
+        result = done.result()
+        answer = result if isinstance(result, Answer) else NOTHING
+        self._reply(request.client, request.ref, answer=answer)

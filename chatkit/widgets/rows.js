@@ -3,26 +3,37 @@
  *
  * @typedef {object} Row
  * @property {string} id message id; for placeholders an id made of the place
- * @property {"message"|"unreadable"|"gap"} kind
- * @property {string} author
- * @property {string} body plain text, untrusted
+ * @property {"message"|"unreadable"|"gap"|"join"|"leave"|"skipped"} kind
+ * @property {string} author who wrote it, joined or left; untrusted
+ * @property {string} body the text as it was written, untrusted
+ * @property {string} html the text as HTML that the kernel has made safe; "" if it is plain
+ * @property {boolean} raw not rendered yet: ask `store.render`
+ * @property {boolean} me whether it names the user
  * @property {number} at the sender's clock, ms since 1970
  * @property {number[]} place [ms, partition, offset]: what rows sort by
  * @property {"pending"|"sent"|"failed"} state
  * @property {string} reason why it failed, can't be read or is missing
  * @property {boolean} edited
  * @property {boolean} deleted
+ * @property {boolean} pinned
  * @property {number} rev number of events that are applied
  * @property {boolean} bot
  * @property {string} source where it was written
+ * @property {{id: string, author: string, body: string}|null} quote what it answers; without an
+ *   author it is not loaded: ask `store.quote`
+ * @property {[string, string[]][]} reactions emoji, and who reacted
+ * @property {{name: string, type: string, size: number}|null} file what was shared with it
  * @property {boolean} [local] drawn by this page; the kernel has not answered yet
  * @property {boolean} [late] local, and the kernel is taking long
+ * @property {number} [received] when it came to this page, if it came live, ms since 1970
+ * @property {number} [shown] when it was drawn then, ms since 1970
  */
 
 /** What the kernel leaves out of a row. */
 const ROW_DEFAULTS = {
-  kind: "message", author: "", body: "", at: 0, state: "sent", reason: "",
-  edited: false, deleted: false, rev: 0, bot: false, source: "chat",
+  kind: "message", author: "", body: "", html: "", raw: false, me: false, at: 0, state: "sent",
+  reason: "", edited: false, deleted: false, pinned: false, rev: 0, bot: false, source: "chat",
+  quote: null, reactions: [], file: null,
 };
 
 /** Sorts what has no place yet behind all that has one. */
@@ -34,10 +45,16 @@ export function completeRow(row) {
 }
 
 /** Return the row that a page draws for what its user just wrote. @returns {Row} */
-export function localRow(id, author, body) {
+export function localRow(id, author, body, more) {
   const at = Date.now();
   const place = [UNPLACED_MS + at, -1, -1];
-  return { ...ROW_DEFAULTS, id, author, body, at, place, state: "pending", local: true };
+  return { ...ROW_DEFAULTS, id, author, body, at, place, state: "pending", local: true, ...more };
+}
+
+/** Compare two order keys: ms, partition, offset, id. */
+export function compareKeys(a, b) {
+  for (let i = 0; i < 3; i++) if (a[i] !== b[i]) return a[i] - b[i];
+  return a[3] < b[3] ? -1 : a[3] > b[3] ? 1 : 0;
 }
 
 /** Compare two rows by place, then id. @param {Row} a @param {Row} b */

@@ -5,9 +5,10 @@
  * and its distance from the top edge, so that nothing that happens above moves what is being read;
  * or it is the end, which then stays in sight as rows are added.
  */
+import { createActions } from "./actions.js";
 import { make, makeButton } from "./elements.js";
-import { guessHeight, makeRow, rowLayout } from "./row.js";
-import { compareRows, findRow } from "./rows.js";
+import { guessHeight, isHidden, makeRow, rowLayout } from "./row.js";
+import { compareKeys, compareRows, findRow } from "./rows.js";
 
 /** Rows are drawn this far outside of what is seen, px. */
 const MARGIN = 500;
@@ -17,6 +18,8 @@ const TOP = 56;
 const BOTTOM = 12;
 /** Older rows are fetched when the reader is this near to the oldest, px. */
 const NEAR = 800;
+/** Least distance to the edges of a row that is brought into sight, px. */
+const ROW_RIM = 12;
 /** How near to the end counts as at the end, px. */
 const END = 8;
 
@@ -30,8 +33,12 @@ export function createTranscript(store) {
   }, sizer);
   const empty = make("div", { class: "empty" });
   const pill = makeButton("", { class: "pill" }, toEnd);
+  const above = makeButton("", { class: "pill above" }, toDivider);
   const announcer = make("div", { class: "unseen", "aria-live": "polite" });
-  const element = make("div", { class: "transcript" }, scroller, empty, pill, announcer);
+  const element = make("div", { class: "transcript" }, scroller, empty, above, pill, announcer);
+
+  const actions = createActions(store, element, (id) => shown.get(view?.byId.get(id)));
+  scroller.after(...actions.elements);
 
   let view = null; // what the store keeps of the channel on screen
   let position = null; // where the reader is; a copy, as another view may be elsewhere
@@ -45,6 +52,9 @@ export function createTranscript(store) {
   let placed = 0; // scrollTop that paint chose
   let jumps = 0; // how often the user was taken to the end by sending
   let around = ""; // what stands around the rows, as text
+  let inSight = false; // whether the transcript is on the screen
+  let upwards = true; // which way the reader scrolled last
+  let paneHeight = 0; // as of the last paint
 
   /** Take the view's rows over, from the first one that differs. */
   function takeRows() {
@@ -78,17 +88,70 @@ export function createTranscript(store) {
     return Math.max(0, low);
   }
 
+  /** Return the row above one, without those that are not drawn. */
+  function drawnAbove(index) {
+    let at = index - 1;
+    while (at >= 0 && isHidden(rows[at], store)) at--;
+    return rows[at];
+  }
+
+  /** Return the index of the first row that is new to the user; -1 if none is. */
+  function findDivider() {
+    if (!view.divider) return -1;
+    let low = 0;
+    let high = rows.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (compareKeys([...rows[middle].place, rows[middle].id], view.divider) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    while (low < rows.length && !isNews(rows[low])) low++;
+    const found = rows[low];
+    return found && compareKeys([...found.place, found.id], view.until) <= 0 ? low : -1;
+  }
+
+  /** Whether a row can be unread: somebody else's message, not imported. */
+  function isNews(row) {
+    return row.kind === "message" && row.author !== store.user && row.source === "chat"
+      && !row.deleted && !store.muted.has(row.author);
+  }
+
+  /** Return all that a row's looks depend on, as text. */
+  function looksOf(index, divider) {
+    const row = rows[index];
+    const marks = [rowLayout(drawnAbove(index), row)];
+    if (index === divider) marks.push("new");
+    if (isHidden(row, store)) marks.push("hidden");
+    if (store.muted.has(row.author) && !actions.unveiled.has(row.id)) marks.push("muted");
+    if (store.lens) marks.push(lensMark(row));
+    if (row.quote && store.muted.has(row.quote.author)) marks.push("hush");
+    const isClosed = store.frozen || store.summary(view.channel).archived;
+    if (row.reactions.length && isClosed) marks.push("closed");
+    return marks.join(" ");
+  }
+
+  /** Return how much of what Kafka knows of a row is here. */
+  function lensMark(row) {
+    const facts = view.lens.get(row.id);
+    if (!facts) return row.place[2] < 0 ? "lens?" : "lens? there";
+    return facts.archived_ms ? "lens archived" : "lens";
+  }
+
   /** Have exactly the rows first to last in the pane, in order. */
   function show(first, last) {
     const keep = new Map();
+    const divider = findDivider();
+    const focused = pane.getRootNode().activeElement;
+    const isInside = pane.contains(focused);
     let next = pane.firstChild;
     for (let i = first; i <= last; i++) {
       const row = rows[i];
-      const layout = rowLayout(rows[i - 1], row);
+      const looks = looksOf(i, divider);
       let child = shown.get(row);
-      if (!child || child.layout !== layout) {
-        child = makeRow(row, layout, store.user, (id) => store.retry(view.channel, id));
-        child.layout = layout;
+      if (!child || child.looks !== looks) {
+        const former = [...shown.values()].find((one) => one.dataset.id === row.id);
+        child = makeRow(row, looks, store, view.channel, actions, former);
+        child.looks = looks;
       }
       keep.set(row, child);
       if (child === next) next = next.nextSibling;
@@ -97,6 +160,16 @@ export function createTranscript(store) {
     const wanted = new Set(keep.values());
     for (const child of [...pane.children]) if (!wanted.has(child)) child.remove();
     shown = keep;
+    if (isInside && pane.getRootNode().activeElement !== focused) keepFocus(focused);
+  }
+
+  /** Give the focus to what now stands where it was. */
+  function keepFocus(focused) {
+    const child = shown.get(view.byId.get(focused.closest(".row")?.dataset.id));
+    const buttons = [...child?.querySelectorAll("button") ?? []];
+    const same = focused.key && buttons.find((one) => one.key === focused.key);
+    const now = pane.contains(focused) ? focused : same || child?.querySelector(".message");
+    (now ?? scroller).focus({ preventScroll: true });
   }
 
   /** Measure the rows first to last; whether one was not as high as thought. */
@@ -145,11 +218,44 @@ export function createTranscript(store) {
       show(first, last);
       if (!measure(first, last)) break;
     }
+    paneHeight = pane.offsetHeight;
     if (Math.abs(scroller.scrollTop - y) > 0.5) scroller.scrollTop = y;
     placed = scroller.scrollTop;
+    actions.update(view);
     if (position.pinned) view.seen = rows.at(-1) ?? null;
+    if (view.flash) pointOut();
     paintAround();
+    if (rows.length) askForMore(y, height);
     if (y < NEAR && view.older && view.rows[0] !== view.tried) store.loadOlder(view.channel);
+  }
+
+  /** Let the row that was jumped to stand out for a moment. */
+  function pointOut() {
+    const child = shown.get(view.byId.get(view.flash));
+    if (!child) return;
+    child.classList.add("flash");
+    child.querySelector(".message")?.focus?.({ preventScroll: true });
+    view.flash = "";
+  }
+
+  /** Ask for what the rows in sight lack, and note that they have been seen. */
+  function askForMore(y, height) {
+    const [first, last] = [rowAt(y - TOP), rowAt(y - TOP + height - BOTTOM)];
+    const drawn = [...shown.keys()];
+    const { channel } = view;
+    store.render(channel, drawn.filter((row) => row.raw).map((row) => row.id));
+    const asking = drawn.filter((row) => row.quote && !row.quote.author && !row.quote.asked);
+    for (const row of asking) row.quote.asked = true;
+    if (asking.length) store.quote(channel, asking.map((row) => row.quote.id));
+    if (store.lens) store.look(channel, drawn.filter((row) => row.place[2] >= 0).map((row) => row.id));
+    for (let i = first; i <= last; i++) {
+      if (rows[i].kind === "skipped") store.loadSkipped(channel, rows[i].id, upwards);
+    }
+    if (inSight && document.visibilityState === "visible" && document.hasFocus()) {
+      let seen = last;
+      while (seen > 0 && rows[seen].state !== "sent") seen--;
+      store.markRead(channel, rows[seen]);
+    }
   }
 
   /** Return how many rows of others came after the last one that was on screen. */
@@ -168,6 +274,9 @@ export function createTranscript(store) {
     pill.hidden = position.pinned;
     pill.textContent = count ? `${count.toLocaleString()} new ↓` : "Newest ↓";
     pill.classList.toggle("fresh", count > 0);
+    const divider = findDivider();
+    above.hidden = divider < 0 || TOP + offsets[divider] >= scroller.scrollTop;
+    above.textContent = "↑ First unread";
     const { channel, loading, older, loadFailed, phase } = view;
     const now = JSON.stringify([
       channel, loading, older, loadFailed, phase, !rows.length, store.ready, store.slow, hasHistory(),
@@ -202,7 +311,7 @@ export function createTranscript(store) {
     const { channel, phase } = view;
     if (!store.ready) return say("", store.slow ? "Waits for the running cell" : "Connecting…");
     if (phase.missing) {
-      const create = () => store.create(channel).then(store.showProblem);
+      const create = () => store.create(channel).then((error) => store.showProblem({ error }));
       const button = makeButton("Create it", { class: "primary" }, create);
       return [...say(`There is no channel “${channel}” yet`, ""), button];
     }
@@ -215,13 +324,24 @@ export function createTranscript(store) {
     return say(`This is #${channel}`, "No messages yet. Write the first one.");
   }
 
+  /**
+   * Return the index of the row that is to stay where it is: the first one that begins in the upper
+   * half of what is seen, as one that begins above may still grow; else the one at the edge.
+   */
+  function anchorAt(y, height) {
+    const edge = rowAt(y);
+    const begins = offsets[edge] >= y || edge + 1 >= rows.length;
+    return begins || offsets[edge + 1] > y + height / 2 ? edge : edge + 1;
+  }
+
   /** Note where the reader scrolled to. */
   function onScroll() {
     const height = scroller.clientHeight;
     if (!height || !view || Math.abs(scroller.scrollTop - placed) < 1) return;
     const y = scroller.scrollTop;
+    upwards = y < placed;
     const pinned = TOP + offsets[rows.length] + BOTTOM - height - y < END;
-    const index = rowAt(y - TOP);
+    const index = anchorAt(y - TOP, height);
     position = pinned || !rows.length
       ? { pinned: true, id: "", offset: 0 }
       : { pinned: false, id: rows[index].id, offset: TOP + offsets[index] - y };
@@ -234,6 +354,61 @@ export function createTranscript(store) {
     position = view.scroll = { pinned: true, id: "", offset: 0 };
     paint();
     scroller.focus({ preventScroll: true });
+  }
+
+  /** Go to the first row that is new to the user. */
+  function toDivider() {
+    const divider = findDivider();
+    if (divider < 0) return;
+    position = view.scroll = { pinned: false, id: rows[divider].id, offset: 60 };
+    paint();
+    view.divider = null; // it has been seen
+    scroller.focus({ preventScroll: true });
+  }
+
+  /** Go to the message above or below the one with the focus; whether there was a way to go. */
+  function step(from, direction) {
+    const row = view.byId.get(from);
+    const height = scroller.clientHeight;
+    const y = scroller.scrollTop - TOP;
+    let index = row ? findRow(rows, row) : rowAt(y + height - BOTTOM);
+    if (row && heights[index] > height && isCut(index, direction, y, y + height)) return false;
+    if (row) index += direction;
+    while (rows[index] && rows[index].kind !== "message") index += direction;
+    if (!rows[index]) return false;
+    bring(index, y, height);
+    shown.get(rows[index])?.querySelector(".message")?.focus({ preventScroll: true });
+    return true;
+  }
+
+  /** Whether a row goes on beyond what is seen from y to end. */
+  function isCut(index, direction, y, end) {
+    return direction > 0 ? offsets[index + 1] > end + 1 : offsets[index] < y - 1;
+  }
+
+  /** Scroll no further than it takes to have a row in sight. */
+  function bring(index, y, height) {
+    const [over, under] = [offsets[index] < y, offsets[index + 1] > y + height];
+    if (!over && !under) return;
+    const offset = over ? ROW_RIM : Math.max(ROW_RIM, height - heights[index] - ROW_RIM);
+    position = view.scroll = index === rows.length - 1
+      ? { pinned: true, id: "", offset: 0 } : { pinned: false, id: rows[index].id, offset };
+    paint();
+  }
+
+  /** Go through the messages by arrows, and do with them what their keys mean. */
+  function onKey(event) {
+    const message = event.target.matches(".message") && event.target;
+    if (!message && event.target !== scroller) return;
+    const id = message ? message.closest(".row").dataset.id : "";
+    const direction = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    const done = direction ? step(id, direction) : message && actions.onMessageKey(event, id);
+    if (done) event.preventDefault();
+  }
+
+  /** Note which row is pointed at, or has the focus. */
+  function onPoint(event) {
+    actions.point(event.target.closest?.(".row")?.dataset.id ?? "");
   }
 
   /** Say a new message of somebody else's to a screen reader. */
@@ -261,7 +436,34 @@ export function createTranscript(store) {
   }
 
   scroller.addEventListener("scroll", onScroll, { passive: true });
-  const observer = new ResizeObserver(paint);
-  observer.observe(scroller);
-  return { element, update, close: () => observer.disconnect() };
+  scroller.addEventListener("keydown", onKey);
+  pane.addEventListener("pointerover", onPoint);
+  pane.addEventListener("focusin", onPoint);
+  element.addEventListener("pointerleave", () => actions.point(""));
+  const resized = new ResizeObserver(paint);
+  resized.observe(scroller);
+  // A picture, a preview or a fold in a row comes, opens or closes without news of the store.
+  const grown = new ResizeObserver(() => {
+    if (Math.abs(pane.offsetHeight - paneHeight) > 0.5) paint();
+  });
+  grown.observe(pane);
+  const sighted = new IntersectionObserver((entries) => {
+    inSight = entries.at(-1).isIntersecting;
+    paint();
+  }, { threshold: 0.5 });
+  sighted.observe(scroller);
+  window.addEventListener("focus", paint);
+  document.addEventListener("visibilitychange", paint);
+  return {
+    element,
+    update,
+    close() {
+      resized.disconnect();
+      grown.disconnect();
+      actions.close();
+      sighted.disconnect();
+      window.removeEventListener("focus", paint);
+      document.removeEventListener("visibilitychange", paint);
+    },
+  };
 }
