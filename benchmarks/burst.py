@@ -83,6 +83,7 @@ def _count_messages(page: NotebookPage) -> list[float]:
         socket.on("framereceived", note)
 
     page.page.on("websocket", listen)
+    page.save()
     page.load()  # so that its connection is one that we listen to
     return times
 

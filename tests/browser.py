@@ -26,7 +26,15 @@ from typing import Any, Self
 
 import nbformat
 import psutil
-from playwright.sync_api import Browser, Dialog, Locator, Page, Route, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Dialog,
+    Locator,
+    Page,
+    Route,
+    ViewportSize,
+    sync_playwright,
+)
 
 from tests.waiting import wait_until
 
@@ -78,7 +86,7 @@ class Lab:
             path.mkdir(parents=True)
         (config / "jupyter_server_config.json").write_text(json.dumps(LAB_CONFIG))
         (config / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
-        self._env = {
+        self.environment = {
             **os.environ,
             **(env or {}),
             "JUPYTER_CONFIG_DIR": str(config),
@@ -93,7 +101,7 @@ class Lab:
         command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={self.notebooks}"]
         with self._log.open("wb") as log:
             self._server = subprocess.Popen(
-                command, env=self._env, cwd=self.notebooks, stdout=log, stderr=log
+                command, env=self.environment, cwd=self.notebooks, stdout=log, stderr=log
             )
         try:
             wait_until(lambda: self._server.poll() is not None or self._find_url(), 60)
@@ -157,13 +165,19 @@ class Lab:
         self, name: str, *, width: int = 1280, height: int = 900, **context: Any
     ) -> NotebookPage:
         """Open a notebook in a browser of its own, and return its page."""
-        page = self._browser.new_context(
-            viewport={"width": width, "height": height}, **context
-        ).new_page()
-        url = self._find_url()
-        opened = NotebookPage(self, name, page, f"{url}lab/tree/{name}?token={TOKEN}&reset")
+        page = self.new_page(width=width, height=height, **context)
+        opened = NotebookPage(self, name, page, self.address(f"lab/tree/{name}") + "&reset")
         opened.load()
         return opened
+
+    def new_page(self, *, width: int = 1280, height: int = 900, **context: Any) -> Page:
+        """Return an empty page in a browser of its own."""
+        viewport: ViewportSize = {"width": width, "height": height}
+        return self._browser.new_context(viewport=viewport, **context).new_page()
+
+    def address(self, path: str) -> str:
+        """Return the address of something that the server shows."""
+        return f"{self._find_url()}{path}?token={TOKEN}"
 
 
 class NotebookPage:

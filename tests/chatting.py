@@ -58,7 +58,11 @@ def open_chat(
     pages: list[NotebookPage] = []
 
     def open_one(
-        user: str = "ana", channel: str = "general", *more: str, **changes: float | str
+        user: str = "ana",
+        channel: str = "general",
+        *more: str,
+        connected: bool = True,
+        **changes: float | str,
     ) -> NotebookPage:
         name = f"chat{next(_numbers)}.ipynb"
         panel = f"panel = ChatPanel(settings=settings, user={user!r}, channel={channel!r})\npanel"
@@ -66,7 +70,7 @@ def open_chat(
         page = lab.open_notebook(name)
         pages.append(page)
         page.run_cell(0)
-        run_panel(page, "Not connected" if "bootstrap_servers" in changes else "Connected")
+        run_panel(page, "Connected" if connected else "Not connected")
         return page
 
     yield open_one

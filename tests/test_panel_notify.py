@@ -196,7 +196,4 @@ def test_who_does_not_look_at_the_page_is_away_and_back_at_once(
     wait_until(lambda: state() == "away", 20)
     second.page.evaluate(HIDE, False)
     wait_until(lambda: state() == "here", 20)
-    second.page.evaluate(HIDE, True)
-    second.page.goto("about:blank")  # who leaves the page is away without delay
-    wait_until(lambda: state() == "away", 20)
     second.page.context.close()

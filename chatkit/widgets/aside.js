@@ -12,7 +12,7 @@ const THREAD_END = 8;
 const DIFF_LIMIT = 1_000_000;
 const DIFF_TAGS = { "-": "del", "+": "ins", " ": "span" };
 
-/** Ask for what is shown, unless it is being asked for; kept in the aside, which all views share. */
+/** Ask for what is shown, unless that is on its way; kept in the aside, which all views share. */
 function askAside(store, aside, take) {
   if (aside.asking) {
     aside.again = true;
@@ -68,9 +68,13 @@ function createThreadPane(store, aside) {
   const draftKey = `thread ${channel} ${aside.id}`;
   const ask = () => askAside(store, aside, completeFound);
   const state = createState(ask);
-  const list = make("div", { class: "cards", role: "list", "aria-label": "Messages of the thread" });
+  const list = make("div", {
+    class: "cards", role: "list", "aria-label": "Messages of the thread",
+  });
   const scroller = make("div", { class: "aside-scroll" }, state.element, list);
-  const box = make("textarea", { rows: "2", "aria-label": "Answer in the thread", placeholder: "Answer" });
+  const box = make("textarea", {
+    rows: "2", "aria-label": "Answer in the thread", placeholder: "Answer",
+  });
   const button = makeButton("Answer", { class: "primary" }, send);
   const element = make("div", { class: "aside-fill" }, scroller,
     make("div", { class: "aside-answer" }, box, button));
@@ -100,7 +104,8 @@ function createThreadPane(store, aside) {
     store.changed();
   });
   box.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (event.key !== "Enter" || event.shiftKey) return;
+    if (event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     send();
   });
@@ -168,8 +173,8 @@ function createPinsPane(store, aside) {
   /** Bring all up to date with the store. */
   function update() {
     // What was pinned or unpinned since: the kernel knows which was last.
-    const known = store.views.get(channel)?.rows.filter((row) => row.pinned).map((row) => row.id) ?? [];
-    const now = known.join(" ");
+    const known = store.views.get(channel)?.rows.filter((row) => row.pinned) ?? [];
+    const now = known.map((row) => row.id).join(" ");
     if (aside.pinned !== now) {
       aside.pinned = now;
       ask();
@@ -192,8 +197,9 @@ export function compareTexts(before, after) {
   const [a, b] = [splitWords(before), splitWords(after)];
   let start = 0;
   while (start < a.length && start < b.length && a[start] === b[start]) start++;
+  const most = Math.min(a.length, b.length) - start;
   let tail = 0;
-  while (tail < a.length - start && tail < b.length - start && a.at(-1 - tail) === b.at(-1 - tail)) tail++;
+  while (tail < most && a.at(-1 - tail) === b.at(-1 - tail)) tail++;
   const [old, fresh] = [a, b].map((words) => words.slice(start, words.length - tail));
   const parts = [[" ", a.slice(0, start).join("")]];
   parts.push(...compareWords(old, fresh));
@@ -206,12 +212,13 @@ function compareWords(old, fresh) {
   const [rows, columns] = [old.length, fresh.length];
   if (rows * columns > DIFF_LIMIT) return [["-", old.join("")], ["+", fresh.join("")]];
   const width = columns + 1;
-  const common = new Uint16Array((rows + 1) * width); // [i, j]: of the words from there on
+  const common = new Uint16Array((rows + 1) * width); // at i * width + j: of the words from there
   for (let i = rows - 1; i >= 0; i--) {
     for (let j = columns - 1; j >= 0; j--) {
-      common[i * width + j] = old[i] === fresh[j]
-        ? common[(i + 1) * width + j + 1] + 1
-        : Math.max(common[(i + 1) * width + j], common[i * width + j + 1]);
+      const at = i * width + j;
+      common[at] = old[i] === fresh[j]
+        ? common[at + width + 1] + 1
+        : Math.max(common[at + width], common[at + 1]);
     }
   }
   const parts = [];
@@ -221,10 +228,11 @@ function compareWords(old, fresh) {
   };
   let [i, j] = [0, 0];
   while (i < rows || j < columns) {
+    const at = i * width + j;
     if (i < rows && j < columns && old[i] === fresh[j]) {
       add(" ", old[i++]);
       j++;
-    } else if (i < rows && (j >= columns || common[(i + 1) * width + j] >= common[i * width + j + 1])) {
+    } else if (i < rows && (j >= columns || common[at + width] >= common[at + 1])) {
       add("-", old[i++]);
     } else {
       add("+", fresh[j++]);
@@ -241,8 +249,8 @@ function makeVersion([ms, body], before, label) {
   const head = make("div", { class: "card-head" }, when);
   if (label) head.append(make("span", { class: "tag boxed", text: label }));
   const text = make("div", { class: "body plain", dir: "auto" });
-  if (before === undefined) text.textContent = body;
-  else text.append(...compareTexts(before, body).map(([sign, part]) => make(DIFF_TAGS[sign], { text: part })));
+  const parts = before === undefined ? [[" ", body]] : compareTexts(before, body);
+  text.append(...parts.map(([sign, part]) => make(DIFF_TAGS[sign], { text: part })));
   return make("div", { class: "card", role: "listitem" }, head, text);
 }
 
@@ -288,7 +296,8 @@ function makePartitions(offsets) {
   const cell = (tag, text) => make(tag, { text });
   const number = (value) => cell("td", value.toLocaleString());
   const rows = Object.entries(offsets).map(([partition, { start, end }]) => make("tr", {},
-    make("th", { scope: "row", text: partition }), number(start), number(end), number(end - start)));
+    make("th", { scope: "row", text: partition }),
+    number(start), number(end), number(end - start)));
   const heads = ["Partition", "First offset", "Next offset", "Records"];
   return make("table", { class: "facts-table" },
     make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col", text })))),
@@ -306,7 +315,8 @@ function createFactsPane(store, aside) {
   let drawn = "";
 
   /** Draw all that is known. */
-  function draw({ topic, topic_id: topicId, replicas, offsets }, { description, moderators, archived }) {
+  function draw({ topic, topic_id: topicId, replicas, offsets }, summary) {
+    const { description, moderators, archived } = summary;
     const facts = [
       ["About", description], ["Moderators", moderators.join(", ")], ["Topic", topic],
       ["Topic id", topicId], ["Replicas", `${replicas} of each partition`],
@@ -317,7 +327,7 @@ function createFactsPane(store, aside) {
     ]);
     content.replaceChildren(make("dl", {}, ...lines), makePartitions(offsets),
       make("p", { text: explainPartitions(Object.keys(offsets).length) }),
-      make("p", { text: "Records are messages and events: edits, reactions, who joined and left." }));
+      make("p", { text: "Records are messages, and events such as edits and reactions." }));
   }
 
   /** Bring all up to date with the store. */
@@ -328,7 +338,8 @@ function createFactsPane(store, aside) {
     refresh.hidden = !aside.data;
     if (!aside.data) return;
     const summary = store.summary(channel);
-    const now = JSON.stringify([aside.data, summary.description, summary.moderators, summary.archived]);
+    const { description, moderators, archived } = summary;
+    const now = JSON.stringify([aside.data, description, moderators, archived]);
     if (now === drawn) return;
     drawn = now;
     draw(aside.data, summary);
@@ -349,7 +360,8 @@ export function createAside(store) {
   const title = make("strong", { class: "aside-title", tabindex: "-1" });
   const about = make("bdi", { class: "aside-about" });
   const close = makeButton("×", {
-    class: "aside-close", "aria-label": "Close what is beside the messages", title: "Close (Escape)",
+    class: "aside-close", title: "Close (Escape)",
+    "aria-label": "Close what is beside the messages",
   }, () => store.setAside(null));
   const content = make("div", { class: "aside-content" });
   const element = make("aside", { class: "aside" },

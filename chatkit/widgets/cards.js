@@ -64,7 +64,9 @@ function makeCardFoot(row) {
   }
   if (row.edited) foot.append(make("span", { text: "edited" }));
   if (row.state === "pending") foot.append(make("span", { text: "Sending…" }));
-  if (row.state === "failed") foot.append(make("span", { class: "bad", text: `Not sent. ${row.reason}` }));
+  if (row.state === "failed") {
+    foot.append(make("span", { class: "bad", text: `Not sent. ${row.reason}` }));
+  }
   return foot;
 }
 
@@ -81,7 +83,8 @@ function makeCardFoot(row) {
 export function makeCard(store, row, { channel = "", words = [], dated = false, onTime } = {}) {
   const at = dated ? `${formatDay(row.at)}, ${formatClock(row.at)}` : formatClock(row.at);
   const about = { class: "card-time", title: formatExact(row.at) };
-  const head = make("div", { class: "card-head" }, make("bdi", { class: "author", text: row.author }));
+  const author = make("bdi", { class: "author", text: row.author });
+  const head = make("div", { class: "card-head" }, author);
   if (row.author === store.user) head.append(make("span", { class: "tag", text: "(me)" }));
   if (row.bot) head.append(make("span", { class: "tag boxed", text: "bot" }));
   if (channel) {
@@ -94,7 +97,8 @@ export function makeCard(store, row, { channel = "", words = [], dated = false, 
   } else {
     head.append(make("time", { text: at, ...about }));
   }
-  return make("div", { class: "card", "data-id": row.id }, head, makeCardBody(row, words), makeCardFoot(row));
+  return make("div", { class: "card", "data-id": row.id },
+    head, makeCardBody(row, words), makeCardFoot(row));
 }
 
 /** Return the line above the first card of a day. */

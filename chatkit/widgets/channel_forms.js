@@ -1,4 +1,4 @@
-/** What the side list asks: a new channel's name, whom to write to, and how a channel is changed. */
+/** What the side list asks: a new channel's name, whom to write to, how a channel is changed. */
 import { make, makeButton } from "./elements.js";
 
 const MOST_KNOWN = 500;
@@ -23,7 +23,8 @@ function makeSideForm(label, inputs, verb, act, back) {
   const submit = make("button", { type: "submit", class: "primary", text: verb });
   let busy = false;
   const element = make("form", { class: "creating", "aria-label": label }, ...inputs,
-    make("div", { class: "buttons" }, submit, makeButton("Cancel", { class: "link" }, close)), wrong);
+    make("div", { class: "buttons" }, submit, makeButton("Cancel", { class: "link" }, close)),
+    wrong);
   element.hidden = true;
 
   /** Show the form, or put it away if it is shown. */
@@ -67,7 +68,9 @@ export function makeCreateForm(store, back) {
   const name = makeLineInput({
     placeholder: "new-channel", "aria-label": "Name of the new channel", maxlength: "80",
   });
-  const about = makeLineInput({ placeholder: "What it is for", "aria-label": "What it is for", maxlength: "500" });
+  const about = makeLineInput({
+    placeholder: "What it is for", "aria-label": "What it is for", maxlength: "500",
+  });
   const create = () => store.create(name.value.trim(), about.value.trim());
   return makeSideForm("New channel", [name, about], "Create", create, back);
 }
@@ -76,7 +79,9 @@ export function makeCreateForm(store, back) {
 export function makeWriteForm(store, back) {
   const id = `chatkit-known-${++datalists}`;
   const known = make("datalist", { id });
-  const name = makeLineInput({ placeholder: "Name", "aria-label": "Whom to write to", maxlength: "64", list: id });
+  const name = makeLineInput({
+    placeholder: "Name", "aria-label": "Whom to write to", maxlength: "64", list: id,
+  });
   name.addEventListener("focus", () => {
     const others = store.people.filter((one) => one.name !== store.user).slice(0, MOST_KNOWN);
     known.replaceChildren(...others.map((one) => make("option", { value: one.name })));
@@ -93,12 +98,15 @@ export function makeWriteForm(store, back) {
 function makeNames(given) {
   const names = new Set(given);
   const list = make("ul", { class: "names" });
-  const input = makeLineInput({ placeholder: "Add a name", "aria-label": "Add a moderator", maxlength: "64" });
+  const input = makeLineInput({
+    placeholder: "Add a name", "aria-label": "Add a moderator", maxlength: "64",
+  });
 
   /** Show the names. */
   function draw() {
     list.replaceChildren(...[...names].map((name) => {
-      const remove = makeButton("×", { class: "link", "aria-label": `Remove ${name}`, title: `Remove ${name}` }, () => {
+      const label = `Remove ${name}`;
+      const remove = makeButton("×", { class: "link", "aria-label": label, title: label }, () => {
         names.delete(name);
         draw();
         input.focus();
@@ -123,7 +131,8 @@ function makeNames(given) {
   });
   draw();
   return {
-    element: make("div", { class: "field" }, make("span", { text: "Who may delete others’ messages" }), list, input),
+    element: make("div", { class: "field" },
+      make("span", { text: "Who may delete others’ messages" }), list, input),
     names() {
       add();
       return [...names];
@@ -147,7 +156,9 @@ export function editChannel(store, dialog, channel, back) {
     if (names.join("\n") !== summary.moderators.join("\n")) changes.moderators = names;
     return Object.keys(changes).length ? store.alter(channel, changes) : "";
   };
-  const fields = [makeField("Name to show", name), makeField("What it is for", about), moderators.element];
+  const fields = [
+    makeField("Name to show", name), makeField("What it is for", about), moderators.element,
+  ];
   dialog.open(`Change #${channel}`, fields, "Save", async () => save(), back);
 }
 

@@ -23,7 +23,8 @@ function describeChannel(one, person, store) {
   if (one.direct) words.push(describePresence(store, person));
   if (one.muted) words.push("muted");
   else if (one.unread) words.push(`${formatCount(one.unread)} unread`);
-  if (one.mentions && !one.muted && !one.direct) words.push(`${formatCount(one.mentions)} mention you`);
+  const calls = one.muted || one.direct ? 0 : one.mentions;
+  if (calls) words.push(`${formatCount(calls)} mention you`);
   if (one.archived) words.push("closed to new messages");
   return words.join(", ");
 }
@@ -33,7 +34,8 @@ function allChannels(store) {
   const { selected } = store;
   if (!selected || store.channels.some((one) => one.channel === selected)) return store.channels;
   return [...store.channels, {
-    ...store.summary(selected), direct: DIRECT_NAME.test(selected), member: true, description: "", last_ms: 0,
+    ...store.summary(selected),
+    direct: DIRECT_NAME.test(selected), member: true, description: "", last_ms: 0,
   }];
 }
 
@@ -88,7 +90,8 @@ function fillOption(option, one, store) {
   option.setAttribute("aria-label", one.title);
   option.setAttribute("aria-description", about);
   option.title = [
-    one.direct ? `${one.title}: ${describePresence(store, person)}` : `#${one.channel}`, one.description,
+    one.direct ? `${one.title}: ${describePresence(store, person)}` : `#${one.channel}`,
+    one.description,
     one.last_ms ? `Last message: ${formatExact(one.last_ms)}` : "",
   ].filter(Boolean).join("\n");
   for (const name of ["unread", "muted", "archived", "direct"]) {
@@ -100,7 +103,8 @@ function fillOption(option, one, store) {
   parts.label.textContent = one.title;
   parts.closed.toggleAttribute("hidden", !one.archived);
   parts.quiet.toggleAttribute("hidden", !one.muted);
-  parts.pencil.toggleAttribute("hidden", !one.direct || one.muted || person?.typing !== one.channel);
+  const isTyping = one.direct && !one.muted && person?.typing === one.channel;
+  parts.pencil.toggleAttribute("hidden", !isTyping);
   parts.mentions.textContent = calls ? `@${formatCount(calls)}` : "";
   parts.unread.textContent = unread ? formatCount(unread) : "";
 }
@@ -124,8 +128,10 @@ export function createChannels(store) {
   let pointed = ""; // the channel on whose line the button of the menu stands
 
   // The head, and what opens below it.
-  const find = makeIconButton("find", "Find a channel", () => toggleFinder(), { "aria-expanded": "false" });
-  const settings = makeIconButton("settings", "Settings of the list", openSettings, { "aria-haspopup": "menu" });
+  const find = makeIconButton("find", "Find a channel", toggleFinder, { "aria-expanded": "false" });
+  const settings = makeIconButton("settings", "Settings of the list", openSettings, {
+    "aria-haspopup": "menu",
+  });
   const plus = makeIconButton("plus", "Create a channel", () => create.open());
   const create = makeCreateForm(store, () => plus);
   const finder = make("input", {
@@ -133,7 +139,8 @@ export function createChannels(store) {
     autocomplete: "off", spellcheck: "false",
   });
   const finding = make("div", { class: "finding" }, finder);
-  const head = make("div", { class: "title" }, make("span", { text: "Channels" }), find, settings, plus);
+  const head = make("div", { class: "title" },
+    make("span", { text: "Channels" }), find, settings, plus);
   finding.hidden = true;
 
   // The groups.
@@ -146,7 +153,8 @@ export function createChannels(store) {
   });
   const joined = makeGroup("joined", "Channels", []);
   const direct = makeGroup("direct", "Direct messages", [
-    make("div", { class: "side-heading" }, make("span", { text: "Direct messages" }), write), hint, writing.element,
+    make("div", { class: "side-heading" }, make("span", { text: "Direct messages" }), write),
+    hint, writing.element,
   ]);
   const others = makeGroup("others", "Other channels", [fold.button]);
   const groups = [joined, direct, others];
@@ -154,16 +162,23 @@ export function createChannels(store) {
   const dots = makeIconButton("more", "", () => openMenu(pointed, dots.getBoundingClientRect()), {
     class: "side-button dots", "aria-haspopup": "menu",
   });
-  const scroller = make("div", { class: "channels" }, ...groups.map((group) => group.element), nothing, dots);
+  const scroller = make("div", { class: "channels" },
+    ...groups.map((group) => group.element), nothing, dots);
 
-  const toggle = makeIconButton("list", "Channels and people", () => setOpen(!element.classList.contains("open")), {
+  const toggle = makeIconButton("list", "Channels and people", () => setOpen(!isOpen()), {
     class: "side-button side-toggle", "aria-expanded": "false",
   });
   const called = make("span", { class: "badge calls" });
-  const drawer = make("div", { class: "drawer" }, head, create.element, finding, scroller, people.element);
+  const drawer = make("div", { class: "drawer" },
+    head, create.element, finding, scroller, people.element);
   toggle.append(called);
   const element = make("nav", { class: "side", "aria-label": "Channels" }, toggle,
     make("div", { class: "side-shade" }), drawer, menu.element, dialog.element);
+
+  /** Whether the list is shown over the talk. */
+  function isOpen() {
+    return element.classList.contains("open");
+  }
 
   /** Where there is little room, show the list over the talk, or put it away. */
   function setOpen(on) {
@@ -213,8 +228,12 @@ export function createChannels(store) {
     if (!one) return;
     const back = () => options.get(channel) ?? finder;
     const mine = one.moderators[0] === store.user && !one.direct;
-    const isOnly = !store.channels.some((other) => other.member && !other.direct && other.channel !== channel);
-    const alter = (changes) => store.alter(channel, changes).then((error) => store.showProblem({ error }));
+    const isOnly = !store.channels.some((other) => (
+      other.member && !other.direct && other.channel !== channel
+    ));
+    const setArchived = (archived) => (
+      store.alter(channel, { archived }).then((error) => store.showProblem({ error }))
+    );
     const showFacts = () => {
       if (channel !== store.selected) store.select(channel);
       store.setAside({ kind: "facts", channel });
@@ -224,8 +243,8 @@ export function createChannels(store) {
       { text: one.muted ? "Unmute" : "Mute", act: () => store.mute({ channel }, !one.muted) },
       { text: "Topic facts", act: showFacts },
       mine && { text: "Change…", act: () => editChannel(store, dialog, channel, back) },
-      mine && !one.archived && { text: "Close to new messages", act: () => alter({ archived: true }) },
-      mine && one.archived && { text: "Open again", act: () => alter({ archived: false }) },
+      mine && !one.archived && { text: "Close to new messages", act: () => setArchived(true) },
+      mine && one.archived && { text: "Open again", act: () => setArchived(false) },
       one.member && !one.direct && !isOnly
         && { text: "Leave…", bad: true, act: () => leaveChannel(store, dialog, channel, back) },
     ], spot, back);
@@ -239,7 +258,8 @@ export function createChannels(store) {
 
   /** Return all lines that can be seen, in order. */
   function lines() {
-    return groups.flatMap(({ element: group, list }) => (group.hidden || list.hidden ? [] : [...list.children]));
+    return groups.filter((group) => !group.element.hidden && !group.list.hidden)
+      .flatMap((group) => [...group.list.children]);
   }
 
   /** Let exactly one line be reached with the tabulator. */
@@ -289,7 +309,8 @@ export function createChannels(store) {
     if (!option) return;
     event.preventDefault();
     event.stopPropagation(); // the notebook has a menu too
-    openMenu(option.dataset.channel, { left: event.clientX, top: event.clientY, bottom: event.clientY });
+    const { clientX: left, clientY: top } = event;
+    openMenu(option.dataset.channel, { left, top, bottom: top });
   });
   // Arrows go through the list, Enter or space chooses.
   scroller.addEventListener("keydown", (event) => {
@@ -313,7 +334,7 @@ export function createChannels(store) {
     event.stopPropagation();
   });
   drawer.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !element.classList.contains("open")) return;
+    if (event.key !== "Escape" || !isOpen()) return;
     setOpen(false);
     toggle.focus();
   });
@@ -343,7 +364,8 @@ export function createChannels(store) {
     const recent = readChoice("recent");
     // What the kernel tells anew is a new object.
     const now = [
-      store.channels, store.selected, store.people, store.user, store.frozen, wanted, recent, showsOthers,
+      store.channels, store.selected, store.people, store.user, store.frozen,
+      wanted, recent, showsOthers,
     ];
     if (now.every((one, index) => one === drawn[index])) return;
     drawn = now;

@@ -39,7 +39,9 @@ function makeSwitch(icon, onClick) {
   picture.setAttribute("viewBox", "0 0 16 16");
   picture.setAttribute("aria-hidden", "true");
   picture.append(path);
-  const button = makeButton(undefined, { class: `switch switch-${icon}`, "aria-pressed": "false" }, onClick);
+  const button = makeButton("", {
+    class: `switch switch-${icon}`, "aria-pressed": "false",
+  }, onClick);
   button.append(picture);
   return button;
 }
@@ -47,15 +49,17 @@ function makeSwitch(icon, onClick) {
 /** Return the form in which the user takes another name: its element, `open()` and `update()`. */
 function createNameForm(store, opener) {
   const name = make("input", {
-    type: "text", maxlength: "64", autocomplete: "off", spellcheck: "false", "aria-label": "Your name",
+    type: "text", maxlength: "64", autocomplete: "off", spellcheck: "false",
+    "aria-label": "Your name",
   });
   const about = make("div", {
     class: "quiet", text: "Names are claims, not proof: anybody may write under any name.",
   });
   const wrong = make("div", { class: "bad", role: "alert" });
   const submit = make("button", { type: "submit", class: "primary", text: "Change" });
-  const element = make("form", { class: "naming", role: "dialog", "aria-label": "Change your name" },
-    name, about, wrong,
+  const element = make("form", {
+    class: "naming", role: "dialog", "aria-label": "Change your name",
+  }, name, about, wrong,
     make("div", { class: "buttons" }, submit, makeButton("Cancel", { class: "link" }, close)));
   element.hidden = true;
 
@@ -105,7 +109,9 @@ function createNameForm(store, opener) {
 /** Let arrows go through the buttons of a toolbar, of which Tab reaches one. */
 function roveToolbar(toolbar) {
   const buttons = [...toolbar.querySelectorAll("button")];
-  const reach = (one) => buttons.forEach((button) => { button.tabIndex = button === one ? 0 : -1; });
+  const reach = (one) => {
+    for (const button of buttons) button.tabIndex = button === one ? 0 : -1;
+  };
   reach(buttons[0]);
   toolbar.addEventListener("focusin", (event) => {
     if (buttons.includes(event.target)) reach(event.target);
@@ -141,7 +147,9 @@ export function createHeader(store) {
     lens: makeSwitch("lens", () => store.setLens(!store.lens)),
   };
   const labels = {
-    search: "Search in all channels", pins: "Pinned messages", facts: "This channel’s topic in Kafka",
+    search: "Search in all channels",
+    pins: "Pinned messages",
+    facts: "This channel’s topic in Kafka",
     lens: "Kafka lens: what Kafka knows of each message",
   };
   for (const [name, label] of Object.entries(labels)) {
@@ -164,10 +172,13 @@ export function createHeader(store) {
     makeButton("Choose your name", { class: "link" }, form.open));
   const exposed = make("div", { class: "banner quiet", text: NOT_PRIVATE });
   const said = make("div", { class: "said", tabindex: "0" });
-  const note = make("div", { class: "banner noted", role: "status" }, said,
-    makeButton("×", { class: "link", "aria-label": "Dismiss the note" }, () => store.dismissNote()));
+  const unsay = makeButton("×", {
+    class: "link", "aria-label": "Dismiss the note",
+  }, () => store.dismissNote());
+  const note = make("div", { class: "banner noted", role: "status" }, said, unsay);
   const name = make("strong", { class: "name" }, hash, presence, channel);
-  const heading = make("div", { class: "heading" }, name, closed, about, status, toolbar, form.element);
+  const heading = make("div", { class: "heading" },
+    name, closed, about, status, toolbar, form.element);
   const element = make("header", {}, heading, banner, problems, guessed, exposed, note);
 
   /** Show something beside the transcript, or no longer. */

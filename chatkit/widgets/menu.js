@@ -32,7 +32,8 @@ export function makeSideIcon(name) {
 
 /** Return a button that is a drawing. */
 export function makeIconButton(name, label, onClick, more = {}) {
-  const button = makeButton("", { class: "side-button", "aria-label": label, title: label, ...more }, onClick);
+  const attributes = { class: "side-button", "aria-label": label, title: label, ...more };
+  const button = makeButton("", attributes, onClick);
   button.append(makeSideIcon(name));
   return button;
 }
@@ -70,7 +71,8 @@ export function asksForMenu(event) {
 export function placeChildren(parent, elements) {
   const active = parent.getRootNode().activeElement;
   elements.forEach((element, index) => {
-    if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
+    const there = parent.children[index] ?? null;
+    if (there !== element) parent.insertBefore(element, there);
   });
   while (parent.children.length > elements.length) parent.lastElementChild.remove();
   if (active && parent.contains(active) && parent.getRootNode().activeElement !== active) {
@@ -170,8 +172,9 @@ export function createSideDialog() {
   const fields = make("div", { class: "fields" });
   const wrong = make("div", { class: "bad", role: "alert" });
   const submit = make("button", { type: "submit", class: "primary" });
-  const form = make("form", { class: "side-dialog", role: "dialog", "aria-modal": "true" }, title, fields,
-    wrong, make("div", { class: "buttons" }, submit, makeButton("Cancel", { class: "link" }, close)));
+  const cancel = makeButton("Cancel", { class: "link" }, close);
+  const form = make("form", { class: "side-dialog", role: "dialog", "aria-modal": "true" },
+    title, fields, wrong, make("div", { class: "buttons" }, submit, cancel));
   const element = make("div", { class: "side-cover" }, form);
   let act = async () => "";
   let back = () => null;

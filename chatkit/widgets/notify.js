@@ -42,7 +42,7 @@ export async function switchNotices(on) {
     return "";
   }
   if (!window.Notification) {
-    return "This browser shows notices only of pages that it trusts: over https, or of this machine.";
+    return "Browsers show notices only of pages that they trust: over https, or of this machine.";
   }
   if (await Notification.requestPermission() !== "granted") {
     return "The browser does not allow notices of this page; its settings for the page say so.";
@@ -153,7 +153,7 @@ function showNotice(store, summary, row) {
 export function createNotifier(store) {
   const { told, badge } = sharedNews();
   const started = Date.now();
-  let before = new Map(); // channel -> how often it called for the user, and when its last message came
+  let before = new Map(); // channel -> how often it called, and when its last message came
   let seen = []; // what was taken note of last
   let away = null; // what the kernel was told
   let timer = 0;
@@ -206,8 +206,8 @@ export function createNotifier(store) {
   }
 
   /**
-   * Tell the kernel, while the connection is there, that nobody looks at this page any more; who
-   * was asked whether to leave, and stays, is here again.
+   * Tell the kernel, while the connection is there, that nobody looks at this page any more: the
+   * browser may drop that. Who was asked whether to leave, and stays, is here again.
    */
   function leave() {
     clearTimeout(timer);

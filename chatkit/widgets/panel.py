@@ -6,6 +6,7 @@ is kept in a trait, as JupyterLab may save traits into the notebook: it all goes
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -77,6 +78,19 @@ def _to_status(status: RoomStatus) -> Status:
     return Status(kafka=problem, mongo=status.mongo, connected=status.connected)
 
 
+def _outside_of_cells() -> contextvars.Context:
+    """Return a context in which what a widget sends belongs to no cell.
+
+    Else ipykernel 7.4 sends what a page answers to whoever sent last: to the main thread, where it
+    would wait for the running cell, while the page has a thread of its own (a subshell).
+    """
+    context = contextvars.copy_context()
+    for variable in context:
+        if variable.name == "shell_parent":
+            context.run(variable.set, {})
+    return context
+
+
 def _running_cell() -> tuple[str, str]:
     """Return the id of the running cell and of this run of it; empty where there is none."""
     shell = get_ipython()
@@ -139,8 +153,15 @@ class ChatPanel(anywidget.AnyWidget):
         self._answers: dict[tuple[str, int], tuple[str, list[bytes]] | None] = {}
         self._lines = Lines(self._room)
         self._service = Service(self._room, self._lines)
-        self._feed = Feed(super().send, self._describe, self._lines.lines, self._snapshot)
-        super().__init__(layout={"height": HEIGHT})
+        context = _outside_of_cells()
+        send = super().send
+        self._feed = Feed(
+            lambda content, buffers: context.run(send, content, buffers),
+            self._describe,
+            self._lines.lines,
+            self._snapshot,
+        )
+        _outside_of_cells().run(super().__init__, layout={"height": HEIGHT})
         self._replace_former()
         self.on_msg(self._on_message)
         self._feed.start()

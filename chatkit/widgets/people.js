@@ -1,4 +1,4 @@
-/** Who is here, away or just left, below the channels; and what is to be said of direct messages. */
+/** Who is here, away or just left, below the channels; and what to say of direct messages. */
 import { formatClock, make, makeButton } from "./elements.js";
 import {
   asksForMenu, makeFold, makeIconButton, makeSideIcon, moveFocus, placeChildren,
@@ -64,7 +64,10 @@ export function createPeople(store, menu) {
     const muted = store.muted.has(name);
     menu.open(`Menu of ${name}`, [
       { text: `Write to ${name}`, act: () => store.direct(name) },
-      { text: muted ? `Hear ${name} again` : `Mute ${name}`, act: () => store.mute({ person: name }, !muted) },
+      {
+        text: muted ? `Hear ${name} again` : `Mute ${name}`,
+        act: () => store.mute({ person: name }, !muted),
+      },
     ], spot, () => lines.get(name)?.button);
   }
 
@@ -115,8 +118,9 @@ export function createPeople(store, menu) {
   /** Let exactly one line be reached with the tabulator: the one that had the focus last. */
   function rove(chosen) {
     const all = shown();
-    const one = all.includes(chosen) ? chosen : all.find((button) => button.tabIndex === 0) ?? all[0];
-    for (const button of element.querySelectorAll(".person")) button.tabIndex = button === one ? 0 : -1;
+    const before = all.find((button) => button.tabIndex === 0) ?? all[0];
+    const one = all.includes(chosen) ? chosen : before;
+    for (const button of all) button.tabIndex = button === one ? 0 : -1;
   }
 
   element.addEventListener("focusin", (event) => {

@@ -76,7 +76,8 @@ function takeRows(kept, aside) {
 function createQueryBox(store, kept, onDown) {
   const box = make("input", {
     type: "text", role: "combobox", "aria-label": "Search messages", "aria-expanded": "false",
-    "aria-autocomplete": "list", "aria-controls": "query-offers", placeholder: "Search in all channels",
+    "aria-autocomplete": "list", "aria-controls": "query-offers",
+    placeholder: "Search in all channels",
     maxlength: "500", autocomplete: "off", spellcheck: "false", enterkeyhint: "search",
   });
   const list = make("div", {
@@ -112,7 +113,8 @@ function createQueryBox(store, kept, onDown) {
     list.replaceChildren(...offers.map((one, i) => {
       const option = make("div", {
         class: "offer", role: "option", id: `query-offer-${i}`, "aria-selected": "false",
-      }, make("bdi", { text: one.text }), make("span", { class: "offer-about", text: one.about ?? "" }));
+      }, make("bdi", { text: one.text }),
+      make("span", { class: "offer-about", text: one.about ?? "" }));
       option.addEventListener("click", () => take(one));
       return option;
     }));
@@ -124,7 +126,9 @@ function createQueryBox(store, kept, onDown) {
   /** Point at one of what is offered. */
   function activate(to) {
     active = (to + offers.length) % offers.length;
-    [...list.children].forEach((option, i) => option.setAttribute("aria-selected", String(i === active)));
+    [...list.children].forEach((option, i) => {
+      option.setAttribute("aria-selected", String(i === active));
+    });
     box.setAttribute("aria-activedescendant", `query-offer-${active}`);
     list.children[active].scrollIntoView({ block: "nearest" });
   }
@@ -187,7 +191,8 @@ function createQueryBox(store, kept, onDown) {
 /** Return what is said in place of results. */
 function makeHint(fill) {
   const examples = QUERY_EXAMPLES.map(([query, about]) => make("li", {},
-    makeButton(query, { class: "link example" }, () => fill(query)), make("span", { text: about })));
+    makeButton(query, { class: "link example" }, () => fill(query)),
+    make("span", { text: about })));
   return make("div", { class: "aside-hint" }, make("p", {
     text: "Messages that have all the words, wherever they are. Narrow it down, for example:",
   }), make("ul", {}, ...examples));
@@ -218,7 +223,9 @@ export function createSearchPane(store) {
   const problem = make("div", { class: "aside-problem", role: "alert" });
   const told = make("div", { class: "aside-told", role: "status" });
   const hint = makeHint(fill);
-  const list = make("div", { class: "cards", role: "listbox", "aria-label": "Messages that were found" });
+  const list = make("div", {
+    class: "cards", role: "listbox", "aria-label": "Messages that were found",
+  });
   const element = make("div", { class: "aside-fill" }, query,
     make("div", { class: "aside-scroll" }, problem, told, hint, list));
   let wrong = "";
@@ -287,13 +294,16 @@ export function createSearchPane(store) {
     takeRows(kept, store.aside);
     updateBox();
     element.setAttribute("aria-busy", String(kept.busy));
-    if (wrong !== kept.error) problem.replaceChildren(...(kept.error ? makeQueryError(kept.error) : []));
-    wrong = kept.error;
+    if (wrong !== kept.error) {
+      wrong = kept.error;
+      problem.replaceChildren(...(wrong ? makeQueryError(wrong) : []));
+    }
     hint.hidden = kept.busy || Boolean(kept.error || kept.found?.length);
     const text = kept.busy ? "Searching…" : kept.found ? tellFound(kept) : "";
     if (told.textContent !== text) told.textContent = text;
     told.hidden = !text;
-    const found = (kept.found ?? []).map(([channel, row]) => [channel, latestRow(store, channel, row)]);
+    const found = (kept.found ?? []).map(([channel, row]) => (
+      [channel, latestRow(store, channel, row)]));
     const looks = JSON.stringify(kept.words);
     const items = withDays(found).map(([channel, row]) => (
       [channel, row, row.id === kept.chosen ? `chosen ${looks}` : looks]));

@@ -331,7 +331,9 @@ export function createTranscript(store) {
   function anchorAt(y, height) {
     const edge = rowAt(y);
     const begins = offsets[edge] >= y || edge + 1 >= rows.length;
-    return begins || offsets[edge + 1] > y + height / 2 ? edge : edge + 1;
+    const index = begins || offsets[edge + 1] > y + height / 2 ? edge : edge + 1;
+    // What stands for others goes away once they are here.
+    return rows[index]?.kind === "skipped" && index + 1 < rows.length ? index + 1 : index;
   }
 
   /** Note where the reader scrolled to. */

@@ -1,0 +1,149 @@
+"""The panel through what happens in a notebook's life: busy kernels, bursts, a broker that dies."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from chatkit.channels import Channels
+from chatkit.local import LocalStack
+from chatkit.message import Message
+from chatkit.producer import ChatProducer
+from chatkit.settings import Settings
+from chatkit.store import MessageStore
+from tests.browser import NotebookPage
+from tests.verification import read_everything
+from tests.waiting import wait_until
+
+Open = Callable[..., NotebookPage]
+
+BUSY = {
+    "sleep": "import time; time.sleep(20)",
+    "loop": "import time\nend = time.time() + 20\nwhile time.time() < end: pass",
+}
+SHOWN = """host => host.store.view(host.store.selected).rows
+    .filter(row => row.kind === "message" && row.state === "sent").length"""
+
+
+@pytest.mark.parametrize("busy", BUSY.values(), ids=BUSY.keys())
+def test_what_is_written_while_a_cell_runs_is_sent_at_once(open_chat: Open, busy: str) -> None:
+    page, other = open_chat("ana", "general", busy), open_chat("ben")
+    page.start_cell(2)
+    page.page.wait_for_function(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
+        " === 'busy'"
+    )
+    page.panel.write("while it runs")
+    page.panel.wait_for("while it runs", timeout=5)
+    other.panel.wait_for("while it runs", timeout=5)
+    other.panel.write("and back")
+    page.panel.wait_for("and back", timeout=5)
+    assert page.execution_count(2) is None, "the cell still runs"
+    page.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()"
+    )
+
+
+def test_a_burst_is_shown_whole_in_few_widget_messages_and_one_can_write_meanwhile(
+    open_chat: Open, settings: Settings
+) -> None:
+    page = open_chat()
+    times: list[float] = []
+
+    def note(frame: bytes | str) -> None:
+        data = frame if isinstance(frame, bytes) else frame.encode()
+        if b"comm_msg" in data[:2000]:
+            times.append(time.monotonic())
+
+    page.page.on("websocket", lambda socket: socket.on("framereceived", note))
+    page.save()
+    page.load()  # so that its connection is one that we listen to
+    page.panel.wait(lambda panel: panel.status.inner_text() == "Connected", 30)
+    count = 20_000
+    with ChatProducer(settings, bulk=True) as producer:
+        began = time.monotonic()
+        for n in range(count):
+            receipt = producer.send(Message.new("general", f"author{n % 7}", f"message {n}"))
+        page.panel.write("in the midst of it")
+        page.panel.wait_for("in the midst of it", timeout=30)
+        receipt.result(60)
+    page.panel.wait(lambda panel: panel.root.evaluate(SHOWN) == count + 1, 60)
+    seconds = time.monotonic() - began
+    during = [one for one in times if one >= began]
+    assert len(during) / seconds <= 20
+    page.panel.log.evaluate("log => { log.scrollTop = log.scrollHeight; }")
+    page.panel.wait(lambda panel: panel.rows.last.is_visible())
+
+
+# A broker that dies: on a stack of its own.
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """One broker and mongod, to break."""
+    with LocalStack(Settings(data_dir=tmp_path_factory.mktemp("breakable"))) as stack:
+        yield stack
+
+
+@pytest.fixture
+def on_breakable(breakable: LocalStack) -> Iterator[Settings]:
+    """Settings with names that no other test has, and a channel named general."""
+    name = f"life{next(_numbers)}"
+    settings = breakable.settings.replace(
+        topic_prefix=f"{name}.chat.", system_prefix=f"{name}.chatkit.", database=name, user="ana"
+    )
+    with Channels(settings) as channels:
+        channels.create("general")
+    yield settings
+    with MessageStore(settings) as store:
+        store.database.client.drop_database(settings.database)
+
+
+def test_what_people_type_while_the_broker_is_dead_is_sent_once_or_kept(
+    open_chat: Open, breakable: LocalStack, on_breakable: Settings
+) -> None:
+    where = {
+        "bootstrap_servers": on_breakable.bootstrap_servers,
+        "mongo_uri": on_breakable.mongo_uri.get_secret_value(),
+        "database": on_breakable.database,
+        "topic_prefix": on_breakable.topic_prefix,
+        "system_prefix": on_breakable.system_prefix,
+    }
+    pages = [open_chat(user, **where) for user in ("ana", "ben")]
+    for page in pages:
+        page.panel.write("before")
+        page.panel.wait_for("before")
+    breakable.kafka.kill()
+    died = time.monotonic()
+    typed = []
+    while time.monotonic() - died < 20:
+        for page in pages:
+            text = f"typed {len(typed)}"
+            page.panel.write(text)
+            typed.append(text)
+            page.page.wait_for_timeout(900)
+    for page in pages:
+        page.panel.wait(lambda panel: panel.status.inner_text() == "Not connected", 30)
+    breakable.kafka.start()
+    for page in pages:
+        page.panel.wait(lambda panel: panel.status.inner_text() == "Connected", 60)
+        page.panel.write("after")
+    for page in pages:
+        page.panel.wait(
+            lambda panel: panel.root.evaluate(SHOWN) == len(typed) + 4,
+            60,
+        )
+    sent = Counter(
+        item["body"]
+        for record in read_everything(on_breakable, "general")
+        if (item := json.loads(record.value))["type"] == "message"
+    )
+    assert sent == Counter([*typed, "before", "before", "after", "after"])
+    wait_until(lambda: all(page.panel.root.evaluate(SHOWN) == len(typed) + 4 for page in pages))
