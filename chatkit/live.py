@@ -529,6 +529,12 @@ class LiveRoom:
             view.info = info
             self._consumer.follow(info.channel, start)
 
+    def _moderators(self, channel: str) -> Sequence[str]:
+        """Return who moderates a channel; of what this room just made, MongoDB need not know yet."""
+        with self._lock:
+            record = self._overview.facts.records.get(channel)
+        return self._store.moderators(channel) if record is None else record.moderators
+
     def _add_page(
         self, channel: str, view: ChannelView, before: tuple[int, int, int, str] | None
     ) -> int:
@@ -540,7 +546,7 @@ class LiveRoom:
         first_ms = messages[0].placed_ms if len(messages) >= PAGE else 0
         last_ms = now_ms() + CLOCKS_MS if before is None else before[0] - 1
         events = self._events(channel, documents, first_ms, last_ms)
-        moderators = self._store.moderators(channel)
+        moderators = self._moderators(channel)
         with self._changing(channel, view) as current:
             if current is None:
                 return 0
@@ -819,7 +825,7 @@ class LiveRoom:
                 elif not (view.info or kafka_away) or not (view.has_archive or mongo_away):
                     self._enter(channel, view)
                 elif not mongo_away:
-                    moderators = self._store.moderators(channel)
+                    moderators = self._moderators(channel)
                     with self._changing(channel, view) as current:
                         if current is not None:
                             current.set_moderators(moderators)

@@ -337,24 +337,6 @@ def test_the_user_takes_another_name(open_chat: Callable[..., NotebookPage]) -> 
     assert panel.wait_for("as cleo").locator(".author").inner_text() == "cleo"
 
 
-def test_whose_name_is_a_guess_is_asked_for_it(
-    open_chat: Callable[..., NotebookPage], tmp_path: Path
-) -> None:
-    fresh = f"import os; os.environ['XDG_CONFIG_HOME'] = {str(tmp_path)!r}"
-    page = open_chat("ana", "general", fresh, "second = ChatPanel(settings=settings)\nsecond")
-    assert page.panel.root.get_by_role("button", name="Choose your name").is_hidden()
-    page.run_cell(2)
-    page.run_cell(3)
-    panel = PanelOnPage(page.page, page.page.locator(".chatkit-panel").nth(1))
-    press(panel, "Choose your name")
-    name = panel.root.get_by_role("dialog", name="Change your name").get_by_role("textbox")
-    name.fill("ben")
-    name.press("Enter")
-    panel.wait(lambda panel: panel.root.locator(".user").inner_text() == "ben (me)", 20)
-    assert panel.root.get_by_role("button", name="Choose your name").is_hidden()
-    page.evaluate("second.close()")
-
-
 def test_the_lens_is_switched_from_the_header_and_by_a_command(
     open_chat: Callable[..., NotebookPage],
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,17 +40,19 @@ def test_the_panel_works_in_voila(
 ) -> None:
     notebook = lab.write_notebook("voila.ipynb", [setup_cell(settings), PANEL])
     log = tmp_path / "voila.log"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     command = [
-        *(sys.executable, "-m", "voila", str(notebook), "--no-browser", "--port=0"),
+        *(sys.executable, "-m", "voila", str(notebook), "--no-browser", f"--port={port}"),
         "--Voila.ip=127.0.0.1",
     ]
     with log.open("wb") as file:
         server = subprocess.Popen(command, env=lab.environment, stdout=file, stderr=file)
     try:
-        address = wait_until(lambda: re.search(r"http://[\w.]+:\d+/", log.read_text()), 60)
-        assert isinstance(address, re.Match)
+        address = f"http://127.0.0.1:{port}/"
+        wait_until(lambda: address in log.read_text(), 60)
         page = lab.new_page()
-        page.goto(address[0], timeout=60_000)
+        page.goto(address, timeout=60_000)
         talk(PanelOnPage(page, page.locator(".chatkit-panel").first), room_factory)
         page.context.close()
     finally:

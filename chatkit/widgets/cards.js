@@ -1,5 +1,5 @@
 /** Messages as cards, for what stands beside the transcript. */
-import { dayOf, formatClock, formatDay, formatExact, make, makeButton } from "./elements.js";
+import { dayOf, formatClock, formatDay, formatExact, make, makeButton, setText } from "./elements.js";
 import { completeRow, UNPLACED_MS } from "./rows.js";
 
 /** Return the kernel's pairs of channel and line as pairs of channel and row. */
@@ -44,9 +44,7 @@ export function markWords(element, words) {
 function makeCardBody(row, words) {
   if (row.deleted) return make("div", { class: "body gone", text: "This message was deleted." });
   const body = make("div", { class: "body", dir: "auto" });
-  // The kernel has made it safe, and it stands in a shadow root.
-  if (row.html) body.innerHTML = row.html;
-  else body.textContent = row.body;
+  setText(body, row);
   body.classList.toggle("plain", !row.html);
   markWords(body, words);
   return body;

@@ -6,7 +6,7 @@ import {
   placeChildren,
 } from "./menu.js";
 import { countCalls, hasNotices, keepChoice, readChoice, switchNotices } from "./notify.js";
-import { createPeople, describePresence, makeDirectNotice, makePresenceDot } from "./people.js";
+import { createPeople, describePresence, makePresenceDot } from "./people.js";
 
 /** So many channels that one has not joined are shown unasked. */
 const FEW = 6;
@@ -146,7 +146,6 @@ export function createChannels(store) {
   // The groups.
   const write = makeIconButton("plus", "Write to somebody", () => writing.open());
   const writing = makeWriteForm(store, () => write);
-  const hint = makeDirectNotice();
   const fold = makeFold(() => {
     showsOthers = others.list.hidden;
     update();
@@ -154,7 +153,7 @@ export function createChannels(store) {
   const joined = makeGroup("joined", "Channels", []);
   const direct = makeGroup("direct", "Direct messages", [
     make("div", { class: "side-heading" }, make("span", { text: "Direct messages" }), write),
-    hint, writing.element,
+    writing.element,
   ]);
   const others = makeGroup("others", "Other channels", [fold.button]);
   const groups = [joined, direct, others];
@@ -377,7 +376,6 @@ export function createChannels(store) {
     others.list.hidden = !open;
     others.element.hidden = !found.others.length;
     fold.set(`Other channels (${found.others.length.toLocaleString()})`, open);
-    hint.hidden = !found.direct.some((one) => one.channel === store.selected);
     const count = found.joined.length + found.direct.length + found.others.length;
     nothing.textContent = wanted && !count ? "No channel has this in its name." : "";
     nothing.hidden = !nothing.textContent;

@@ -21,6 +21,15 @@ export function makeButton(text, attributes, onClick) {
   return button;
 }
 
+/**
+ * Put a text into an element: as HTML if the kernel has made it safe, else as it is. The element
+ * must stand in a shadow root, as JupyterLab acts on attributes that it finds elsewhere.
+ */
+export function setText(element, { html, body }) {
+  if (html) element.innerHTML = html;
+  else element.textContent = body;
+}
+
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, {
   weekday: "long", day: "numeric", month: "long", year: "numeric",

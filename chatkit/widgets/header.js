@@ -167,9 +167,6 @@ export function createHeader(store) {
   const problem = make("span");
   const problems = make("div", { class: "banner bad", role: "alert" }, problem,
     makeButton("×", { class: "link", "aria-label": "Dismiss" }, () => store.dismiss()));
-  const guess = make("span");
-  const guessed = make("div", { class: "banner quiet" }, guess,
-    makeButton("Choose your name", { class: "link" }, form.open));
   const exposed = make("div", { class: "banner quiet", text: NOT_PRIVATE });
   const said = make("div", { class: "said", tabindex: "0" });
   const unsay = makeButton("×", {
@@ -179,7 +176,7 @@ export function createHeader(store) {
   const name = make("strong", { class: "name" }, hash, presence, channel);
   const heading = make("div", { class: "heading" },
     name, closed, about, status, toolbar, form.element);
-  const element = make("header", {}, heading, banner, problems, guessed, exposed, note);
+  const element = make("header", {}, heading, banner, problems, exposed, note);
 
   /** Show something beside the transcript, or no longer. */
   function toggleAside(aside) {
@@ -223,8 +220,6 @@ export function createHeader(store) {
     putText(userName, store.user);
     user.title = `You write as ${store.user}. Names are claims, not proof. Click to change it.`;
     user.hidden = !store.user;
-    putText(guess, `You write as ${store.user}, which is a guess.`);
-    guessed.hidden = !store.guessed;
     for (const kind of ["search", "pins", "facts"]) {
       switches[kind].setAttribute("aria-pressed", String(store.aside?.kind === kind));
     }

@@ -144,7 +144,11 @@ class ChatPanel(anywidget.AnyWidget):
         self._owns_room = room is None
         if room is None:
             settings = settings or Settings()
-            self._guessed = user is None and settings.user_is_guess
+            if user is None:
+                self._guessed = settings.user_is_guess
+                # It may have been chosen since these settings were made.
+                chosen = "user" in settings.model_fields_set or self._guessed
+                user = settings.user if chosen else Settings().user
             room = ChatRoom(settings, user=user)
         self._settings = settings
         self._room = room

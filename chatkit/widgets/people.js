@@ -7,14 +7,6 @@ import {
 /** How many people are listed at most. */
 const MOST_PEOPLE = 200;
 
-/** Return what has to be said where people write to each other directly. */
-export function makeDirectNotice() {
-  return make("p", {
-    class: "side-hint", role: "note",
-    text: "Not private: whoever may read this Kafka can read direct messages too.",
-  });
-}
-
 /** Return a dot that shows whether somebody is there. */
 export function makePresenceDot() {
   return make("span", { class: "person-dot", "aria-hidden": "true" });

@@ -2,7 +2,7 @@
 import { makeRowIcon } from "./actions.js";
 import { completeHtml } from "./code.js";
 import {
-  dayOf, formatClock, formatDay, formatDigits, formatExact, make, makeButton,
+  dayOf, formatClock, formatDay, formatDigits, formatExact, make, makeButton, setText,
 } from "./elements.js";
 import { makeLens } from "./lens.js";
 import { UNPLACED_MS } from "./rows.js";
@@ -71,9 +71,7 @@ function makeEdited(row, store, channel) {
 function makeBody(row, store, channel) {
   if (row.deleted) return make("div", { class: "body gone", text: "This message was deleted." });
   const body = make("div", { class: "body", dir: "auto" });
-  // The kernel has made it safe, and it stands in a shadow root.
-  if (row.html) body.innerHTML = row.html;
-  else body.textContent = row.body;
+  setText(body, row);
   body.classList.toggle("plain", !row.html);
   if (row.html) completeHtml(body, store);
   const last = body.lastElementChild;

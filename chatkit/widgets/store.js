@@ -17,6 +17,10 @@ const LONGEST_RESEND_MS = 30_000;
 const CHECK_MS = 5000;
 /** How long the state may take after that, ms. */
 const STATE_MS = 30_000;
+/** How long questions about rows are gathered before they are put, ms. */
+const GATHER_MS = 150;
+/** How often to tell what was read, ms. */
+const READ_MS = 500;
 /** Where a row stands that was jumped to, px below the upper edge. */
 const JUMP_OFFSET = 120;
 const OPENING = { name: "opening" };
@@ -67,7 +71,8 @@ function newView(channel) {
     mark: null, // order key of what the user has read, here or elsewhere
     divider: null, // the mark as it was when the channel was shown: what is new stands below,
     until: null, // and what came after this key came while it was shown
-    read: "", // id of the last row that was told as read
+    read: "", // id of the last row that was seen, and is told as read
+    reading: 0, // timer that tells it
     draft: newDraft(),
     scroll: { pinned: true, id: "", offset: 0 },
     jumps: 0, // how often the place to read at was set from outside the transcript
@@ -140,6 +145,7 @@ export function createStore(model) {
   let asking = true; // for the state; batches are dropped until it is here
   let helloTimer = 0;
   let checking = false;
+  const gathered = new Map(); // what is asked for and where -> ids of rows, to be asked for together
   const asked = new Set(); // what was asked for and is not here yet
   const remembered = new Map(); // what was asked for once -> the answer
   let closed = false;
@@ -261,7 +267,10 @@ export function createStore(model) {
       const key = [...row.place, row.id];
       if (view.mark && compareKeys(view.mark, key) >= 0) return;
       view.read = row.id;
-      ask({ type: "read", channel, id: row.id });
+      view.reading ||= setTimeout(() => {
+        view.reading = 0;
+        ask({ type: "read", channel, id: view.read });
+      }, READ_MS);
     },
     /** Note that the user has seen all that is in a channel, shown or not. */
     markAllRead(channel) {
@@ -429,17 +438,11 @@ export function createStore(model) {
       const view = store.view(channel);
       const missing = ids.filter((id) => !view.lens.has(id));
       for (const id of missing) view.lens.set(id, null);
-      gather("lens", channel, missing, (data) => {
-        for (const [id, facts] of Object.entries(data)) view.lens.set(id, facts);
-        // What has no answer yet, such as a pending row, is asked for again.
-        for (const id of missing) if (!view.lens.get(id)) view.lens.delete(id);
-      });
+      gather("lens", channel, missing, takeLenses);
     },
     /** Look once more what Kafka and MongoDB hold of a row. */
     lookAgain(channel, id) {
-      gather("lens", channel, [id], (data) => {
-        if (data[id]) store.view(channel).lens.set(id, data[id]);
-      });
+      gather("lens", channel, [id], takeLenses);
     },
     /** Put a new code cell below the one that holds an element; whether that is possible here. */
     insertCell(element, source) {
@@ -525,12 +528,27 @@ export function createStore(model) {
     const fresh = ids.filter((id) => !asked.has(`${type} ${channel} ${id}`));
     if (!fresh.length) return;
     for (const id of fresh) asked.add(`${type} ${channel} ${id}`);
-    ask({ type, channel, ids: fresh }).then(({ error, data }) => {
+    const key = `${type} ${channel}`;
+    if (gathered.has(key)) {
+      gathered.get(key).push(...fresh);
+      return;
+    }
+    gathered.set(key, fresh);
+    setTimeout(async () => {
+      gathered.delete(key);
+      const { error, data } = await ask({ type, channel, ids: fresh });
       for (const id of fresh) asked.delete(`${type} ${channel} ${id}`);
       if (error) return;
-      take(data);
+      take(data, channel, fresh);
       store.changed();
-    });
+    }, GATHER_MS);
+  }
+
+  /** Note what Kafka and MongoDB hold of rows; of a pending one, say, that is asked for again. */
+  function takeLenses(data, channel, ids) {
+    const { lens } = store.view(channel);
+    for (const [id, facts] of Object.entries(data)) lens.set(id, facts);
+    for (const id of ids) if (!lens.get(id)) lens.delete(id);
   }
 
   /** Ask for something once; what failed is asked for again. */
