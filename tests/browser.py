@@ -312,6 +312,7 @@ class PanelOnPage:
         self.box = root.get_by_role("textbox", name="Message")
         self.log = root.get_by_role("log")
         self.rows = root.locator(".row")
+        self.messages = root.locator(".row:not(.join):not(.leave)")
         self.status = root.locator(".words")
 
     def write(self, text: str, *, key: str = "Enter") -> None:

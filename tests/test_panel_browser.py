@@ -42,20 +42,22 @@ def test_one_s_own_row_is_drawn_at_once_and_becomes_the_sent_one(
     open_chat: Callable[..., NotebookPage],
 ) -> None:
     panel = open_chat().panel
+    panel.wait_for("ana joined")
     states = panel.root.evaluate(
         """async host => {
             const box = host.shadowRoot.querySelector("textarea");
             box.value = "quick";
             box.dispatchEvent(new Event("input"));
             box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
-            const first = host.shadowRoot.querySelector(".row")?.dataset;
-            return [first?.state, box.value];
+            const [message] = host.shadowRoot.querySelectorAll(".row:not(.join)");
+            return [message?.dataset.state, box.value];
         }"""
     )
     assert states == ["pending", ""]
     row = panel.wait_for("quick")
-    assert panel.rows.count() == 1
-    assert "partition 0, offset 0" in (row.locator("time").get_attribute("title") or "")
+    assert panel.messages.count() == 1
+    assert panel.rows.count() == 2, "the message, and who joined before"
+    assert "partition 0, offset 1" in (row.locator("time").get_attribute("title") or "")
 
 
 def test_a_row_waits_for_the_running_cell_and_says_so(
@@ -144,7 +146,7 @@ def test_markup_in_texts_and_names_is_shown_and_does_nothing(
     for text in attacks:
         row = page.panel.wait_for(text)
         assert row.locator("script, img, a, b, i, style").count() == 0
-    assert page.panel.rows.locator(".author").first.inner_text() == "<i onclick=x>mallory</i>"
+    assert page.panel.messages.locator(".author").first.inner_text() == "<i onclick=x>mallory</i>"
     page.panel.row("commandlinker").click()
     assert page.page.evaluate("window.attacked") is None
 
@@ -161,7 +163,7 @@ def test_only_enter_sends_and_shift_enter_breaks_the_line(
     assert panel.box.input_value() == "first line\nsecond line"
     page.page.locator(".jp-Cell").first.click()  # leaves the box
     page.page.wait_for_timeout(300)
-    assert panel.rows.count() == 0
+    assert panel.messages.count() == 0
     assert panel.box.input_value() == "first line\nsecond line"
     panel.box.press("Enter")
     body = panel.wait_for("first line").locator(".body")
@@ -170,7 +172,7 @@ def test_only_enter_sends_and_shift_enter_breaks_the_line(
     assert panel.box.evaluate("box => box.getRootNode().activeElement === box"), "still writing"
     panel.write("   ")
     page.page.wait_for_timeout(300)
-    assert panel.rows.count() == 1, "blanks are no message"
+    assert panel.messages.count() == 1, "blanks are no message"
 
 
 def test_enter_that_ends_a_composition_does_not_send(
@@ -183,7 +185,7 @@ def test_enter_that_ends_a_composition_does_not_send(
             new KeyboardEvent("keydown", { key: "Enter", isComposing: true, bubbles: true }))"""
     )
     assert panel.box.input_value() == "にほん"
-    assert panel.rows.count() == 0
+    assert panel.messages.count() == 0
 
 
 def test_no_key_reaches_the_notebook_but_save(open_chat: Callable[..., NotebookPage]) -> None:
@@ -229,7 +231,7 @@ def test_a_refused_text_comes_back_with_the_reason(open_chat: Callable[..., Note
     panel.write(text)
     panel.wait(lambda panel: panel.box.input_value() == text)
     assert "17,000 bytes" in panel.root.locator(".refusal").inner_text()
-    assert panel.rows.count() == 0
+    assert panel.messages.count() == 0
     panel.box.press("End")
     panel.box.press("Backspace")
     assert panel.root.locator(".refusal").is_hidden()
@@ -323,7 +325,9 @@ def test_a_channel_is_created_on_one_page_and_appears_on_the_other(
     panel.root.locator(".creating .bad").filter(has_text="Not A Name").wait_for()
     name.fill("kafka-questions")
     name.press("Enter")
-    panel.root.get_by_text("This is #kafka-questions").wait_for()
+    panel.wait_for("ana joined")
+    panel.root.get_by_text("The beginning of #kafka-questions").wait_for()
+    assert panel.messages.count() == 0
     assert panel.channel == "kafka-questions"
     panel.write("first question")
     panel.wait_for("first question")
@@ -338,7 +342,9 @@ def test_a_channel_that_is_missing_can_be_created_from_where_it_is_missed(
     panel = open_chat("ana", "not-there").panel
     panel.root.get_by_text("There is no channel “not-there” yet").wait_for()
     panel.root.get_by_role("button", name="Create it").click()
-    panel.root.get_by_text("This is #not-there").wait_for()
+    panel.wait_for("ana joined")
+    panel.root.get_by_text("The beginning of #not-there").wait_for()
+    assert panel.messages.count() == 0
 
 
 def test_older_messages_come_while_scrolling_up_and_nothing_jumps(
@@ -399,9 +405,11 @@ def test_new_messages_are_counted_while_the_reader_is_further_up(
     page.page.wait_for_timeout(200)
     before = panel.log.evaluate("log => log.scrollTop")
     room = room_factory("ben")
+    room.join("general", member=True).result(10)
+    wait_until(lambda: any(row.kind == "join" and row.author == "ben" for row in room.rows("general")), 10)
     for number in range(3):
         room.send("general", f"fresh {number}")
-    pill = panel.root.locator(".pill")
+    pill = panel.root.locator(".pill:not(.above)")
     pill.filter(has_text="3 new").wait_for()
     assert panel.log.evaluate("log => log.scrollTop") == before
     pill.click()
@@ -427,7 +435,7 @@ def test_moving_the_cell_keeps_draft_and_place(
     page.page.evaluate("() => { jupyterapp.shell.currentWidget.content.activeCellIndex = 1; }")
     page.command("notebook:move-cell-down")
     assert "ChatPanel(" in page.cell_sources()[2]
-    panel.wait(lambda panel: panel.rows.count() > 0)
+    panel.wait(lambda panel: panel.messages.count() > 0)
     assert panel.box.input_value() == "half a thought"
     panel.wait(lambda panel: panel.log.evaluate("log => log.scrollTop") == before)
 
@@ -531,6 +539,7 @@ def test_the_panel_can_be_used_from_the_keyboard_alone(
         if panel.box.evaluate("box => box.getRootNode().activeElement === box"):
             break
         page.page.keyboard.press("Tab")
+    print("TABS", _)
     page.page.keyboard.type("typed")
     page.page.keyboard.press("Enter")
     panel.wait_for("typed")

@@ -29,6 +29,11 @@ def test_the_panel_works_in_notebook_7(
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     talk(PanelOnPage(page, page.locator(".chatkit-panel").first), room_factory)
+    # Shift+Enter would have run the cell again, and made a new one.
+    assert page.locator(".jp-Cell").count() == 2
+    assert page.locator(".jp-InputPrompt").last.inner_text() == "[2]:"
+    page.keyboard.press("Control+s")
+    page.locator(".jp-NotebookCheckpoint").get_by_text("Last Checkpoint").wait_for()
     page.context.close()
 
 

@@ -28,16 +28,23 @@ BUSY = {
 }
 SHOWN = """host => host.store.view(host.store.selected).rows
     .filter(row => row.kind === "message" && row.state === "sent").length"""
+MINE = """host => host.store.view(host.store.selected).rows
+    .some(row => row.body === "in the midst of it" && row.state === "sent")"""
+
+
+def wait_for_kernel(page: NotebookPage, status: str) -> None:
+    page.page.wait_for_function(
+        "(status) => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
+        " === status",
+        arg=status,
+    )
 
 
 @pytest.mark.parametrize("busy", BUSY.values(), ids=BUSY.keys())
 def test_what_is_written_while_a_cell_runs_is_sent_at_once(open_chat: Open, busy: str) -> None:
     page, other = open_chat("ana", "general", busy), open_chat("ben")
     page.start_cell(2)
-    page.page.wait_for_function(
-        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
-        " === 'busy'"
-    )
+    wait_for_kernel(page, "busy")
     page.panel.write("while it runs")
     page.panel.wait_for("while it runs", timeout=5)
     other.panel.wait_for("while it runs", timeout=5)
@@ -46,6 +53,15 @@ def test_what_is_written_while_a_cell_runs_is_sent_at_once(open_chat: Open, busy
     assert page.execution_count(2) is None, "the cell still runs"
     page.page.evaluate(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()"
+    )
+    wait_for_kernel(page, "idle")
+    # What is asked just after an interrupt is thrown away by the kernel.
+    page.page.wait_for_function(
+        """async () => {
+            const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+            const future = kernel.requestExecute({ code: "", silent: true });
+            return (await future.done).content.status === "ok";
+        }"""
     )
 
 
@@ -70,7 +86,7 @@ def test_a_burst_is_shown_whole_in_few_widget_messages_and_one_can_write_meanwhi
         for n in range(count):
             receipt = producer.send(Message.new("general", f"author{n % 7}", f"message {n}"))
         page.panel.write("in the midst of it")
-        page.panel.wait_for("in the midst of it", timeout=30)
+        page.panel.wait(lambda panel: panel.root.evaluate(MINE), 30)
         receipt.result(60)
     page.panel.wait(lambda panel: panel.root.evaluate(SHOWN) == count + 1, 60)
     seconds = time.monotonic() - began

@@ -8,10 +8,23 @@ import { createNotifier } from "./notify.js";
 import { createStore } from "./store.js";
 import { createTranscript } from "./transcript.js";
 
-/** Let no key reach the notebook, where letters are commands; saving stays the notebook's. */
-function keepKeys(event) {
-  const saves = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s";
-  if (!saves) event.stopPropagation();
+/**
+ * Let no key reach the notebook, where letters are commands; saving stays the notebook's.
+ *
+ * JupyterLab listens where keys have gone up to the document. Notebook 7 listens before they come
+ * down from it, and leaves alone what an attribute marks. Returns what ends it.
+ */
+function keepKeys(host) {
+  const saves = (event) => (event.ctrlKey || event.metaKey) && event.key?.toLowerCase() === "s";
+  const mark = (event) => {
+    if (!event.composedPath().includes(host)) return;
+    host.toggleAttribute("data-lm-suppress-shortcuts", !saves(event));
+  };
+  host.addEventListener("keydown", (event) => {
+    if (!saves(event)) event.stopPropagation();
+  });
+  window.addEventListener("keydown", mark, { capture: true });
+  return () => window.removeEventListener("keydown", mark, { capture: true });
 }
 
 /** Draw one view of a store into an element; returns what ends it. */
@@ -25,7 +38,7 @@ function renderPanel(store, el) {
   // A shadow root, as JupyterLab acts on data attributes that it finds in a widget's own DOM.
   const host = make("div", { class: "chatkit-panel" });
   host.attachShadow({ mode: "open" }).append(make("style", { text: STYLE }), root);
-  host.addEventListener("keydown", keepKeys);
+  const freeKeys = keepKeys(host);
   host.store = store; // for who looks into it: tests, and the curious
   el.append(host);
   const update = () => parts.forEach((part) => part.update());
@@ -33,6 +46,7 @@ function renderPanel(store, el) {
   update();
   return () => {
     stop();
+    freeKeys();
     parts.forEach((part) => part.close?.());
     host.remove();
   };
