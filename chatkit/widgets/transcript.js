@@ -258,12 +258,12 @@ export function createTranscript(store) {
     }
   }
 
-  /** Return how many rows of others came after the last one that was on screen. */
+  /** Return how many messages of others came after the last row that was on screen. */
   function countNew() {
     if (!view.seen) return 0;
     let count = 0;
     for (let i = rows.length - 1; i >= 0 && compareRows(rows[i], view.seen) > 0; i--) {
-      if (rows[i].author !== store.user) count++;
+      if (rows[i].kind === "message" && rows[i].author !== store.user) count++;
     }
     return count;
   }
