@@ -542,3 +542,28 @@ def test_the_panel_can_be_used_from_the_keyboard_alone(
     page.page.keyboard.type("typed")
     page.page.keyboard.press("Enter")
     panel.wait_for("typed")
+
+
+def test_a_line_that_goes_to_another_group_keeps_the_focus(
+    open_chat: Callable[..., NotebookPage],
+    channels: Channels,
+    room_factory: Callable[..., ChatRoom],
+) -> None:
+    channels.create("random")
+    panel = open_chat().panel
+    panel.wait(lambda panel: panel.root.get_by_role("option", name="random").count() == 1)
+    panel.select("random")
+    panel.wait_for("ana joined")
+    panel.select("general")
+    line = panel.root.get_by_role("option", name="random")
+    joined = panel.root.get_by_role("listbox", name="Channels", exact=True)
+    panel.wait(lambda _: joined.get_by_role("option", name="random").count() == 1)
+    line.focus()
+    elsewhere = room_factory("ana")
+    elsewhere.join("random", member=True).result(10)
+    wait_until(
+        lambda: any(one.channel == "random" and one.member for one in elsewhere.overview()), 10
+    )
+    elsewhere.leave("random")
+    panel.wait(lambda _: joined.get_by_role("option", name="random").count() == 0, 20)
+    assert line.evaluate("line => line.getRootNode().activeElement === line")

@@ -712,6 +712,7 @@ def test_an_emoji_is_picked_where_the_caret_is(open_chat: Callable[..., Notebook
     picker.wait_for(state="hidden")
     assert has_focus(opener)
     opener.click()
+    picker.locator(".emoji").first.wait_for()
     page.page.keyboard.type("tada")
     picker.get_by_title("tada").first.wait_for()
     page.page.keyboard.press("Enter")

@@ -154,7 +154,7 @@ def test_results_are_gone_through_and_gone_to_from_the_keyboard(
     panel.wait_for("apple two")
     panel.wait(lambda panel: panel.root.get_by_role("option", name="random").count() == 1)
     panel.select("random")
-    panel.root.get_by_text("This is #random").wait_for()
+    panel.wait(lambda panel: panel.channel == "random")
     box = open_search(panel)
     search(panel, box, "apple", "2 messages")
     box.press("ArrowDown")

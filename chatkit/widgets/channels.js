@@ -368,6 +368,8 @@ export function createChannels(store) {
     ];
     if (now.every((one, index) => one === drawn[index])) return;
     drawn = now;
+    const root = element.getRootNode();
+    const focused = [...options.values()].find((one) => one === root.activeElement);
     const found = groupChannels(store, wanted, recent);
     const open = Boolean(wanted) || (showsOthers ?? found.others.length <= FEW);
     fill(joined, found.joined);
@@ -387,6 +389,10 @@ export function createChannels(store) {
       shown = store.selected;
       rove(options.get(shown));
       reveal(options.get(shown));
+    }
+    // A line that went to another group lost the focus, and the keys would be the notebook's.
+    if (focused && root.activeElement !== focused) {
+      lines().find((one) => one.tabIndex === 0)?.focus({ preventScroll: true });
     }
   }
 
