@@ -117,7 +117,7 @@ class Bots:
                 del self.commands[name]
 
     def hear(self, message: Message) -> None:
-        """Show a message to the bots; what bots say they don't hear, so that none answers itself."""
+        """Show a message to the bots; what bots say they don't hear: none answers itself."""
         with self._lock:
             if message.bot or not self._handlers or self._closed:
                 return

@@ -530,7 +530,7 @@ class LiveRoom:
             self._consumer.follow(info.channel, start)
 
     def _moderators(self, channel: str) -> Sequence[str]:
-        """Return who moderates a channel; of what this room just made, MongoDB need not know yet."""
+        """Return who moderates a channel; what this room just made MongoDB need not know yet."""
         with self._lock:
             record = self._overview.facts.records.get(channel)
         return self._store.moderators(channel) if record is None else record.moderators

@@ -52,8 +52,8 @@ NARROW = {
     "share": "errors  wording  message",
     "changes": "presence  timeline",
     "commands": "errors  wording  emojis  room  timeline",
-    "widgets": "errors  settings  message  emojis  fold  timeline  query  share  changes  presence  "
-    "room  commands  history  stats  plots",
+    "widgets": "errors  settings  message  emojis  fold  timeline  query  share  changes  "
+    "presence  room  commands  history  stats  plots",
     "console": "errors  wording  settings  message  fold  timeline  query  room  commands",
 }
 
