@@ -583,6 +583,37 @@ def test_a_feed_that_fails_to_build_a_batch_says_so_and_goes_on() -> None:
     assert numbers[0] > 1, "the number of the lost batch is used, so that pages notice"
 
 
+def test_a_message_does_not_wait_behind_who_is_typing() -> None:
+    sent: list[tuple[float, dict[str, Any]]] = []
+
+    def note(content: dict[str, Any], buffers: list[bytes]) -> None:
+        sent.append((time.monotonic(), json.loads(buffers[0])))
+
+    feed = Feed(
+        note,
+        lambda channel: View(channel=channel, phase=Phase(name="open")),
+        lambda rows: [Line(id=row.id, body=SECRET, place=row.order[:3]) for row in rows],
+        Batch,
+    )
+    feed.put_hello("page", 0)
+    feed.start()
+    try:
+        wait_until(lambda: sent)
+        began = time.monotonic()
+        feed.put_people([Person("mei", "here", "general", 0)])
+        feed.put_rows("general", [make_row()])
+        wait_until(lambda: len(sent) == 2)
+        at, batch = sent[1]
+        assert at - began < INTERVAL
+        assert [view["rows"][0]["body"] for view in batch["views"]] == [SECRET]
+        assert batch["people"][0]["typing"] == "general", "they go with the next message"
+        feed.put_people([])
+        wait_until(lambda: len(sent) == 3)
+        assert sent[2][1]["people"] == [], "and alone, if there is none"
+    finally:
+        feed.stop()
+
+
 def test_the_front_end_is_one_module_with_every_script_and_no_address() -> None:
     folder = resources.files("chatkit.widgets")
     scripts = {item.name for item in folder.iterdir() if item.name.endswith(".js")}

@@ -352,10 +352,10 @@ export function createComposer(store) {
     const { text, reply, file, editing } = draft;
     const former = store.view(at).byId.get(editing);
     completion.hide();
-    tellTyping(store, at, false);
     store.clearDraft(at);
     if (!editing) store.send(at, text, { reply, file });
     else if (text !== writtenAs(former?.body ?? "")) store.edit(at, editing, text);
+    tellTyping(store, at, false); // behind the message, which must not wait for it
     store.changed();
     box.focus({ preventScroll: true });
   }

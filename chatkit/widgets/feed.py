@@ -1,7 +1,8 @@
 """What a panel's pages have yet to hear, and the one thread that tells them.
 
 News is collected and sent in numbered batches: the first at once, then at most ten a second, since
-a Jupyter server drops what comes too fast. A page that missed a number asks for the whole state.
+a Jupyter server drops what comes too fast. Counts and people wait that long from the first on, so
+that no message has to wait behind them. A page that missed a number asks for the whole state.
 It knows nothing of rooms or widgets.
 """
 
@@ -18,7 +19,7 @@ import msgspec
 from chatkit.changes import ChannelSummary
 from chatkit.presence import Person
 from chatkit.timeline import Row
-from chatkit.widgets.wire import Batch, Line, Status, View, Word, encode
+from chatkit.widgets.wire import Batch, Line, Status, View, encode
 
 __all__ = ["Feed"]
 
@@ -43,22 +44,21 @@ class _News:
         self.channels: list[ChannelSummary] | None = None
         self.people: list[Person] | None = None
         self.muted: list[str] | None = None
-        self.commands: list[Word] | None = None
         self.status: Status | None = None
         self.select: str | None = None
         self.problems: list[str] = []
+        self.begun = 0.0
+        """When the first of it came, by the monotonic clock."""
 
     def __bool__(self) -> bool:
-        return bool(self.by_channel or self.problems) or any(
-            part is not None
-            for part in (
-                self.channels,
-                self.people,
-                self.muted,
-                self.commands,
-                self.status,
-                self.select,
-            )
+        quiet = (self.channels, self.people, self.muted)
+        return self.urgent or any(part is not None for part in quiet)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether there is more than counts and people."""
+        return bool(
+            self.by_channel or self.problems or self.status is not None or self.select is not None
         )
 
 
@@ -101,6 +101,8 @@ class Feed:
     @contextlib.contextmanager
     def _adding(self) -> Iterator[_News]:
         with self._changed:
+            if not self._news:
+                self._news.begun = time.monotonic()
             yield self._news
             if not self._heard:  # nobody listens, and the first page will ask for all there is
                 self._news = _News()
@@ -136,11 +138,6 @@ class Feed:
         """Note of whom the user wants to hear nothing."""
         with self._adding() as news:
             news.muted = list(muted)
-
-    def put_commands(self, commands: Iterable[Word]) -> None:
-        """Note what one can write after a slash."""
-        with self._adding() as news:
-            news.commands = list(commands)
 
     def put_status(self, status: Status) -> None:
         """Note the state of the connection."""
@@ -230,7 +227,6 @@ class Feed:
             channels=news.channels,
             people=news.people,
             muted=news.muted,
-            commands=news.commands,
             status=news.status,
             select=news.select,
             problems=news.problems,
@@ -255,11 +251,19 @@ class Feed:
             while not self._stopping:
                 if self._answers or self._hellos:
                     return True
-                rest = self._next_batch - time.monotonic() if self._news else None
-                if rest is not None and rest <= 0:
-                    return True
+                rest = None
+                if self._news:
+                    rest = self._due() - time.monotonic()
+                    if rest <= 0:
+                        return True
                 self._changed.wait(rest)
             return False
+
+    def _due(self) -> float:
+        """Return when to send the news that there is, by the monotonic clock."""
+        if self._news.urgent:
+            return self._next_batch
+        return max(self._next_batch, self._news.begun + INTERVAL)
 
     def _run(self) -> None:
         while self._wait():
