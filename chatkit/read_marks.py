@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from bson.datetime_ms import DatetimeMS
-from pymongo import ASCENDING, DESCENDING
+from pymongo import DESCENDING
 
 from chatkit.store import ORDER, MessageStore, between
 from chatkit.timeline import Order
@@ -159,11 +159,6 @@ class ReadMarks:
         if found is None or not all(name in found for name in ORDER):
             return None
         return _order([found[name] for name in ORDER])
-
-    def prepare(self) -> None:
-        """Make the index that finds a user's marks."""
-        with self._store.answering():
-            self._marks.create_index([("user", ASCENDING)])
 
 
 def _order(values: Any) -> Order | None:

@@ -150,6 +150,7 @@ class MessageStore:
             self.events.create_indexes(
                 [IndexModel([("channel", ASCENDING), ("target", ASCENDING), ("at", ASCENDING)])]
             )
+            self.database["read_marks"].create_indexes([IndexModel([("user", ASCENDING)])])
             found = self.database["meta"].find_one_and_update(
                 {"_id": "archive"},
                 {"$setOnInsert": {"archive_id": uuid.uuid4().hex[:12]}},

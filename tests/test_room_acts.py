@@ -492,3 +492,9 @@ def test_an_event_that_comes_before_its_message_and_twice_counts_once(
     assert found.folded is not None
     assert found.folded.reactions == {"👀": ("cleo",)}
     assert found.folded.rev == 1
+
+
+def test_a_user_s_read_marks_are_found_by_an_index(store: MessageStore) -> None:
+    store.prepare()
+    plan = store.database["read_marks"].find({"user": "ana"}).explain()
+    assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
