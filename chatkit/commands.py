@@ -16,6 +16,7 @@ import msgspec
 
 from chatkit.emojis import emojize
 from chatkit.errors import InputError
+from chatkit.futures import mapped
 from chatkit.room import ChatRoom
 from chatkit.timeline import Row
 from chatkit.wording import counted
@@ -174,19 +175,12 @@ def _pin(room: ChatRoom, channel: str, text: str) -> Future[Any]:
 def _search(room: ChatRoom, _channel: str, text: str) -> Future[Any]:
     if not text:
         raise _usage("search")
-    found: Future[Any] = Future()
 
-    def tell(done: Future[list[Row]]) -> None:
-        error = done.exception()
-        if error is not None:
-            found.set_exception(error)
-            return
-        rows = tuple(done.result())
-        text_ = "" if rows else f"Nothing was found for {text}"
-        found.set_result(Outcome(rows=rows, query=text, text=text_))
+    def tell(rows: list[Row]) -> Outcome:
+        nothing = "" if rows else f"Nothing was found for {text}"
+        return Outcome(rows=tuple(rows), query=text, text=nothing)
 
-    room.find(text).add_done_callback(tell)
-    return found
+    return mapped(room.find(text), tell)
 
 
 def _who(room: ChatRoom, _channel: str, _text: str) -> Outcome:
@@ -209,20 +203,13 @@ def _direct(room: ChatRoom, _channel: str, text: str) -> Future[Any]:
     name, _, rest = text.removeprefix("@").partition(" ")
     if not name:
         raise _usage("dm")
-    made: Future[Any] = Future()
 
-    def go_on(done: Future[str]) -> None:
-        try:
-            channel = done.result()
-            if rest.strip():
-                room.send(channel, rest.strip())
-        except Exception as error:  # told to whoever waits for the outcome
-            made.set_exception(error)
-        else:
-            made.set_result(Outcome(channel=channel))
+    def write(channel: str) -> Outcome:
+        if rest.strip():
+            room.send(channel, rest.strip())
+        return Outcome(channel=channel)
 
-    room.direct(name).add_done_callback(go_on)
-    return made
+    return mapped(room.direct(name), write)
 
 
 def _share(room: ChatRoom, channel: str, text: str) -> Outcome:
@@ -257,17 +244,7 @@ def _create(room: ChatRoom, _channel: str, text: str) -> Future[Any]:
 
 def _then(done: Future[Any], outcome: Outcome) -> Future[Any]:
     """Return a Future of an outcome once something is done."""
-    shown: Future[Any] = Future()
-
-    def tell(future: Future[Any]) -> None:
-        error = future.exception()
-        if error is None:
-            shown.set_result(outcome)
-        else:
-            shown.set_exception(error)
-
-    done.add_done_callback(tell)
-    return shown
+    return mapped(done, lambda _: outcome)
 
 
 def _topic(room: ChatRoom, channel: str, text: str) -> Future[Any]:

@@ -38,6 +38,7 @@ from chatkit.errors import (
     NotAllowedError,
     StoreUnavailableError,
 )
+from chatkit.futures import mapped
 from chatkit.lens import Lens, LensReader, Place
 from chatkit.live import LiveRoom, shown
 from chatkit.message import (
@@ -915,20 +916,13 @@ class ChatRoom(LiveRoom):
         concurrent.futures.Future
             Resolves to what was said; fails with what the command raised.
         """
-        done: Future[str] = Future()
 
-        def tell(running: Future[str]) -> None:
-            try:
-                said = running.result()
-                if said:
-                    self.say(said, channel)
-            except Exception as error:  # it is the command's, or says that this can't be sent
-                done.set_exception(error)
-            else:
-                done.set_result(said)
+        def say(said: str) -> str:
+            if said:
+                self.say(said, channel)
+            return said
 
-        self._bots.run(command, text).add_done_callback(tell)
-        return done
+        return mapped(self._bots.run(command, text), say)
 
     def _reply_as_bot(self, message: Message, text: str) -> None:
         self.say(text, message.channel, reply_to=message.id)

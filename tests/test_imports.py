@@ -19,7 +19,7 @@ PACKAGE = Path(chatkit.__file__).parent
 # Each line may import from the lines above it, never from its own or from one below. A name stands
 # for a module or a folder of chatkit.
 LAYERS = [
-    "errors  wording  emojis",
+    "errors  wording  emojis  futures",
     "message",
     "settings  fold  query",
     "diagnosis",
@@ -51,8 +51,8 @@ NARROW = {
     "bots": "errors  message",
     "share": "errors  wording  message",
     "changes": "presence  timeline",
-    "commands": "errors  wording  emojis  room  timeline",
-    "widgets": "errors  settings  message  emojis  fold  timeline  query  share  changes  "
+    "commands": "errors  wording  emojis  futures  room  timeline",
+    "widgets": "errors  settings  message  emojis  futures  fold  timeline  query  share  changes  "
     "presence  room  commands  history  stats  plots",
     "console": "errors  wording  settings  message  fold  timeline  query  room  commands",
 }

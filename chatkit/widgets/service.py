@@ -6,7 +6,7 @@ anything that can be JSON, and may have bytes beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 from chatkit.commands import Outcome, as_text, run
 from chatkit.emojis import names as emoji_names
 from chatkit.errors import InputError, InvalidMessageError
+from chatkit.futures import mapped
 from chatkit.message import Attachment
 from chatkit.query import complete
 from chatkit.room import ChatRoom
@@ -105,7 +106,9 @@ class Service:
             case wire.Command():
                 done = run(room, request.channel, request.text)
                 return (
-                    self._outcome(done) if isinstance(done, Outcome) else _map(done, self._outcome)
+                    self._outcome(done)
+                    if isinstance(done, Outcome)
+                    else mapped(done, self._outcome)
                 )
             case wire.Older(row=None):
                 return room.load_older(request.channel)
@@ -113,13 +116,13 @@ class Service:
                 assert request.row is not None
                 return room.load_skipped(request.channel, request.row, upwards=request.upwards)
             case wire.Around():
-                return _map(room.load_around(request.channel, request.id), Answer)
+                return mapped(room.load_around(request.channel, request.id), Answer)
             case wire.Thread():
-                return _map(room.thread(request.channel, request.id), self._rows)
+                return mapped(room.thread(request.channel, request.id), self._rows)
             case wire.Pinned():
-                return _map(room.pinned(request.channel), self._rows)
+                return mapped(room.pinned(request.channel), self._rows)
             case wire.Search():
-                return _map(room.find(request.text, zone=request.zone), self._rows)
+                return mapped(room.find(request.text, zone=request.zone), self._rows)
             case wire.Complete():
                 people = [person.name for person in room.people()]
                 found = complete(
@@ -134,15 +137,15 @@ class Service:
                     {row.id: self._lines.html(_body(row)) for row in self._rows_of(request)}
                 )
             case wire.Quotes():
-                return _map(room.look_up(request.channel, request.ids), self._quotes)
+                return mapped(room.look_up(request.channel, request.ids), self._quotes)
             case wire.Preview():
-                return _map(room.attachment(request.channel, request.id), _preview)
+                return mapped(room.attachment(request.channel, request.id), _preview)
             case wire.Download():
-                return _map(room.attachment(request.channel, request.id), _download)
+                return mapped(room.attachment(request.channel, request.id), _download)
             case wire.Look():
-                return _map(room.lens(request.channel, request.ids), Answer)
+                return mapped(room.lens(request.channel, request.ids), Answer)
             case wire.Facts():
-                return _map(room.describe(request.channel), Answer)
+                return mapped(room.describe(request.channel), Answer)
             case wire.Create():
                 return room.create_channel(request.name, request.description)
             case wire.Alter():
@@ -151,7 +154,7 @@ class Service:
                 given = {name: value for name, value in changes.items() if value is not None}
                 return room.change_channel(request.channel, **given)
             case wire.Direct():
-                return _map(room.direct(request.name), Answer)
+                return mapped(room.direct(request.name), Answer)
             case wire.Emoji():
                 return Answer(emoji_names())
             case _:
@@ -225,17 +228,3 @@ def _preview(attachment: Attachment) -> Answer:
 
 def _download(attachment: Attachment) -> Answer:
     return Answer({"name": attachment.name, "type": attachment.type}, attachment.data)
-
-
-def _map(done: Future[Any], change: Callable[[Any], Any]) -> Future[Any]:
-    """Return a Future of what a function makes of a result."""
-    changed: Future[Any] = Future()
-
-    def go_on(future: Future[Any]) -> None:
-        try:
-            changed.set_result(change(future.result()))
-        except BaseException as error:  # it is the waiting one's
-            changed.set_exception(error)
-
-    done.add_done_callback(go_on)
-    return changed
