@@ -369,7 +369,7 @@ class LiveRoom:
         with self._lock:
             if self._views.get(channel) is not view or not view.has_archive:
                 return
-            newest = next((row.order for row in view.timeline.after((0, 0, 0, ""))), None)
+            newest = view.timeline.newest_sent()
         try:
             marks, _ = self._overview.marks.load()
             mark = marks.get(channel, ReadMark())
@@ -412,13 +412,13 @@ class LiveRoom:
         """
         with self._lock:
             view = self._views.get(channel)
-            if view is not None:
-                rows = (
-                    (view.timeline.get(row_id),) if row_id else view.timeline.after((0, 0, 0, ""))
-                )
-                key = next((row.order for row in rows if row and row.state == "sent"), None)
-            else:
+            if view is None:
                 key = None if row_id else self._overview.facts.newest.get(channel)
+            elif row_id is None:
+                key = view.timeline.newest_sent()
+            else:
+                row = view.timeline.get(row_id)
+                key = row.order if row is not None and row.state == "sent" else None
             mark = self._overview.facts.marks.get(channel, ReadMark())
             if key is None or (mark.key is not None and mark.key >= key):
                 return
@@ -535,9 +535,7 @@ class LiveRoom:
             record = self._overview.facts.records.get(channel)
         return self._store.moderators(channel) if record is None else record.moderators
 
-    def _add_page(
-        self, channel: str, view: ChannelView, before: tuple[int, int, int, str] | None
-    ) -> int:
+    def _add_page(self, channel: str, view: ChannelView, before: Order | None) -> int:
         """Add the newest archived messages before a key; return how many were not here yet."""
         # Read before the page, so that what is archived meanwhile is not passed over.
         archived = self._store.positions(view.info.topic_id) if view.info else {}
@@ -772,9 +770,7 @@ class LiveRoom:
         with self._lock:
             topics = {info.channel: info.topic_id for info in (self._known or {}).values()}
             missing = {
-                channel: view.missing((0, 0, 0, ""))
-                for channel, view in self._views.items()
-                if view.has_archive
+                channel: view.missing() for channel, view in self._views.items() if view.has_archive
             }
         facts = self._overview.ask(topics, missing)
         with self._lock:

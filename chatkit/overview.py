@@ -17,13 +17,11 @@ from chatkit.documents import mentions
 from chatkit.message import ChannelRecord
 from chatkit.read_marks import COUNTED, Counts, ReadMark, ReadMarks
 from chatkit.store import MessageStore
-from chatkit.timeline import Order, Row
+from chatkit.timeline import BEGIN, Order, Row
 from chatkit.view import ChannelView
 
 __all__ = ["Facts", "Overview", "direct_channel"]
 
-BEGIN: Order = (0, 0, 0, "")
-"""Sorts before every message."""
 LOOKED_AT = 2000
 """Rows of a channel that are looked at for what is unread: the newest."""
 DIRECT = re.compile(r"dm-[0-9a-f]{24}")
@@ -71,7 +69,7 @@ class Overview:
         self._seen: dict[str, object] = {}
 
     def ask(
-        self, topics: Mapping[str, str], missing: Mapping[str, list[tuple[Order | None, Order]]]
+        self, topics: Mapping[str, str], missing: Mapping[str, list[tuple[Order, Order]]]
     ) -> Facts:
         """Return what MongoDB says now. One thread at a time.
 
@@ -108,7 +106,7 @@ class Overview:
                 begin = mark.key or BEGIN
                 for low, high in missing[channel]:
                     if high > begin:
-                        after = max(low or BEGIN, begin)
+                        after = max(low, begin)
                         counts[channel] += self.marks.count(channel, after, high, muted=muted)
             self._seen[channel] = seen
         return Facts(marks, muted, records, counts, newest)

@@ -15,10 +15,12 @@ import msgspec
 from chatkit.fold import Folded, fold
 from chatkit.message import Edit, Join, Leave, Message, Received, Unreadable
 
-__all__ = ["Order", "Row", "Timeline"]
+__all__ = ["BEGIN", "Order", "Row", "Timeline"]
 
 Order = tuple[int, int, int, str]
 """What rows sort by: placed ms since 1970 UTC, partition, offset, id."""
+BEGIN: Order = (0, 0, 0, "")
+"""Sorts before every message."""
 
 UNPLACED_MS = 1 << 52
 """Sorts what has no place yet behind all that has one; still exact as a JavaScript number."""
@@ -113,6 +115,10 @@ class Timeline:
         """Yield the rows that sort after a key, newest first."""
         for at in reversed(self._order[bisect.bisect_right(self._order, key) :]):
             yield self._rows[at[3]]
+
+    def newest_sent(self) -> Order | None:
+        """Return the key of the last row that Kafka has, or None."""
+        return next((row.order for row in self.after(BEGIN) if row.state == "sent"), None)
 
     def edits(self, message_id: str) -> list[Received]:
         """Return the edits of a message that are here and count, oldest first."""

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from chatkit.channels import ChannelInfo, PartitionOffsets
 from chatkit.consumer import Gap, Item
 from chatkit.message import Message, Received, Unreadable, now_ms
-from chatkit.timeline import Order, Row, Timeline
+from chatkit.timeline import BEGIN, Order, Row, Timeline
 
 __all__ = ["CLOSE_ENOUGH", "PAGE", "ChannelView", "key_of"]
 
@@ -61,14 +61,12 @@ class ChannelView:
 
     def is_missing(self, key: Order) -> bool:
         """Return whether a message of this place may be in the archive and is not loaded."""
-        if self.floor is not None and key < self.floor:
-            return True
-        return any(low < key < high for low, high in self.skipped.values())
+        return any(low < key < high for low, high in self.missing())
 
-    def missing(self, after: Order) -> list[tuple[Order | None, Order]]:
-        """Return between which keys the archive may have more, of what sorts after a key."""
-        ranges = [(max(low, after), high) for low, high in self.skipped.values() if high > after]
-        return [*ranges, *([(after, self.floor)] if self.floor and self.floor > after else [])]
+    def missing(self) -> list[tuple[Order, Order]]:
+        """Return between which keys the archive may have more."""
+        below = [] if self.floor is None else [(BEGIN, self.floor)]
+        return [*self.skipped.values(), *below]
 
     def start_after(
         self, offsets: Mapping[int, PartitionOffsets], archived: Mapping[int, int]

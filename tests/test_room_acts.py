@@ -11,13 +11,14 @@ from chatkit.changes import Change, ChannelSummary, ProblemRaised
 from chatkit.channels import Channels
 from chatkit.commands import Outcome, as_text, is_command, run
 from chatkit.errors import InputError, InvalidMessageError, NotAllowedError
+from chatkit.local import LocalStack
 from chatkit.message import Attachment, Message, React
 from chatkit.overview import direct_channel
 from chatkit.producer import ChatProducer
 from chatkit.room import ChatRoom
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
-from chatkit.timeline import Row
+from chatkit.timeline import UNPLACED_MS, Row
 from tests.rooms import load_all, texts
 from tests.waiting import wait_until
 
@@ -498,3 +499,24 @@ def test_a_user_s_read_marks_are_found_by_an_index(store: MessageStore) -> None:
     store.prepare()
     plan = store.database["read_marks"].find({"user": "ana"}).explain()
     assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
+
+
+def test_what_is_on_its_way_is_not_taken_for_read(
+    room_factory: Rooms, archiver_factory: Archivers, local_stack: LocalStack
+) -> None:
+    archiver_factory()
+    ana, ben = room_factory("ana"), joined(room_factory, "ben")
+    ana.join("general").result(10)
+    local_stack.kafka.pause()
+    try:
+        ana.send("general", "on its way")
+        wait_until(lambda: [one.state for one in ana.rows("general")][-1:] == ["pending"])
+        ana.join("general", member=True)
+        wait_until(lambda: summary(ana).member, 10)
+        mark = ana.read_mark("general")
+        assert mark is None or mark[0] < UNPLACED_MS
+    finally:
+        local_stack.kafka.resume()
+    row(ben, "on its way")
+    ben.send("general", "an answer")
+    wait_until(lambda: summary(ana).unread == 1, 20)
