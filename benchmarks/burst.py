@@ -8,23 +8,19 @@ For the panel also how the page moved meanwhile, and how many widget messages it
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import WebSocket
 
 from benchmarks.latency import PANEL, READ_BY_HAND
-from benchmarks.pages import delete_all, environment, open_cell, with_own_names
-from chatkit.channels import Channels
+from benchmarks.pages import open_cell, own_names
 from chatkit.settings import Settings
-from chatkit.store import MessageStore
 from tests.browser import Lab, NotebookPage
+from tests.commands import environment
 from tests.waiting import wait_until
 
 SECONDS = 60.0
@@ -67,7 +63,7 @@ SENT = """(host, text) => host.store.view(host.store.selected).rows
 def _send(own: Settings, channel: str, rate: int, seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", SENDER, channel, str(rate), str(seconds)],
-        env={**os.environ, **environment(own)},
+        env=environment(own),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -172,20 +168,9 @@ def run(settings: Settings, *, rate: int, seconds: float) -> dict[str, Any]:
     dict
         What was shown and how, of both ways.
     """
-    own = with_own_names(settings, "burst")
-    with (
-        tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder,
-        Channels(own) as channels,
-        MessageStore(own) as store,
-    ):
-        channels.create("ours")
-        channels.create("by-hand")
-        try:
-            with Lab(Path(folder), environment(own)) as lab:
-                ours = _panel(lab, own, rate, seconds)
-                by_hand = _by_hand(lab, own, rate, seconds)
-        finally:
-            delete_all(own, channels, store)
+    with own_names(settings, "burst", "ours", "by-hand") as (own, new_lab), new_lab as lab:
+        ours = _panel(lab, own, rate, seconds)
+        by_hand = _by_hand(lab, own, rate, seconds)
     result: dict[str, Any] = {"sent": int(rate * seconds), "rate_per_s": rate}
     result |= {f"ours_{name}": value for name, value in ours.items()}
     result |= {f"by_hand_{name}": value for name, value in by_hand.items()}

@@ -15,11 +15,11 @@ from contextlib import ExitStack
 from typing import Any
 
 from benchmarks.latency import compare
-from benchmarks.pages import with_own_names
 from chatkit.channels import Channels
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
 from tests.commands import environment
+from tests.names import with_own_names
 from tests.terminal import Terminal
 
 WARM_UP = 3

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import random
 import statistics
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator
 from playwright.sync_api import TimeoutError as NotInTimeError
 
-from benchmarks.pages import delete_all, environment, open_cell, with_own_names
-from chatkit.channels import Channels
+from benchmarks.pages import open_cell, own_names
 from chatkit.settings import Settings
-from chatkit.store import MessageStore
 from tests.browser import Lab, NotebookPage
 
 WARM_UP = 5
@@ -189,24 +185,13 @@ def run(settings: Settings, *, messages: int) -> dict[str, Any]:
     dict
         Median and 95th percentile of each way in ms, and their ratios (over 1: ours is faster).
     """
-    own = with_own_names(settings, "latency")
     chance = random.Random(1)
-    with (
-        tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder,
-        Channels(own) as channels,
-        MessageStore(own) as store,
-    ):
-        channels.create("ours")
-        channels.create("by-hand")
-        try:
-            with Lab(Path(folder), environment(own)) as lab:
-                ways = {
-                    "ours": _open_panels(lab, "ours"),
-                    "by_hand": _open_by_hand(lab, own, "by-hand"),
-                }
-                for way in ways.values():
-                    _warm_up(way)
-                taken = _measure(ways, messages, lambda: chance.uniform(0.2, 0.5))
-        finally:
-            delete_all(own, channels, store)
+    with own_names(settings, "latency", "ours", "by-hand") as (own, new_lab), new_lab as lab:
+        ways = {
+            "ours": _open_panels(lab, "ours"),
+            "by_hand": _open_by_hand(lab, own, "by-hand"),
+        }
+        for way in ways.values():
+            _warm_up(way)
+        taken = _measure(ways, messages, lambda: chance.uniform(0.2, 0.5))
     return compare(taken, messages)

@@ -8,16 +8,13 @@ that it can take.
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from benchmarks.archive import fill
 from benchmarks.latency import NOTE_PAINT
-from benchmarks.pages import delete_all, environment, open_cell, with_own_names
+from benchmarks.pages import open_cell, own_names
 from chatkit.archiver import Archiver
-from chatkit.channels import Channels
 from chatkit.message import Message
 from chatkit.producer import ChatProducer
 from chatkit.settings import Settings
@@ -133,27 +130,20 @@ def run(settings: Settings, *, messages: int, rounds: int) -> dict[str, Any]:
     dict
         Median ms of each way, and their ratios.
     """
-    own = with_own_names(settings, "opening")
-    with (
-        tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder,
-        Channels(own) as channels,
-        MessageStore(own) as store,
-    ):
+    with own_names(settings, "opening", "small") as (own, new_lab), MessageStore(own) as store:
+        fill(own, messages - 1)
+        with ChatProducer(own) as producer:
+            producer.send(Message.new(CHANNEL, "ben", LAST)).result(30)
+        archiver = Archiver(own).start()
         try:
-            channels.create("small")
-            fill(own, messages - 1)
-            with ChatProducer(own) as producer:
-                producer.send(Message.new(CHANNEL, "ben", LAST)).result(30)
-            archiver = Archiver(own).start()
             wait_until(lambda: store.counts().get(CHANNEL) == messages, SECONDS)
-            with Lab(Path(folder), environment(own)) as lab:
+            with new_lab as lab:
                 chosen = [_choose(lab, number) for number in range(rounds)]
                 run_cell = [_run_cell(lab, number) for number in range(rounds)]
                 queried = [_query(store) for _ in range(10)]
                 by_hand = _by_hand(lab, own)
-            archiver.stop()
         finally:
-            delete_all(own, channels, store)
+            archiver.stop()
     result: dict[str, Any] = {
         "messages": messages,
         "chosen_to_painted_ms": statistics.median(chosen),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from kafka.admin import KafkaAdminClient
 
@@ -10,17 +13,37 @@ from chatkit.channels import Channels
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
 from tests.browser import Lab, NotebookPage
+from tests.commands import environment
+from tests.names import with_own_names
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Return what tells a kernel where Kafka and MongoDB are."""
-    return {
-        "CHATKIT_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-        "CHATKIT_MONGO_URI": settings.mongo_uri.get_secret_value(),
-        "CHATKIT_DATABASE": settings.database,
-        "CHATKIT_TOPIC_PREFIX": settings.topic_prefix,
-        "CHATKIT_SYSTEM_PREFIX": settings.system_prefix,
-    }
+@contextmanager
+def own_names(settings: Settings, word: str, *channels: str) -> Iterator[tuple[Settings, Lab]]:
+    """Give settings with names of their own, and a JupyterLab to be started that uses them.
+
+    What is made under these names in Kafka and MongoDB is deleted in the end.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where Kafka and MongoDB are.
+    word : str
+        What the names begin with.
+    *channels : str
+        Channels to make.
+    """
+    own = with_own_names(settings, word)
+    with (
+        tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder,
+        Channels(own) as known,
+        MessageStore(own) as store,
+    ):
+        try:
+            for channel in channels:
+                known.create(channel)
+            yield own, Lab(Path(folder), environment(own))
+        finally:
+            _delete_all(own, known, store)
 
 
 def open_cell(lab: Lab, name: str, cell: str) -> NotebookPage:
@@ -31,19 +54,10 @@ def open_cell(lab: Lab, name: str, cell: str) -> NotebookPage:
     return page
 
 
-def delete_all(settings: Settings, channels: Channels, store: MessageStore) -> None:
-    """Delete all that the benchmark made in Kafka and MongoDB."""
+def _delete_all(settings: Settings, channels: Channels, store: MessageStore) -> None:
     for channel in channels.find():
         channels.delete(channel)
     admin = KafkaAdminClient(**settings.kafka_config())
     admin.delete_topics([settings.channels_topic, settings.presence_topic])
     admin.close()
     store.database.client.drop_database(settings.database)
-
-
-def with_own_names(settings: Settings, word: str) -> Settings:
-    """Return settings with topics and a database that nobody else has."""
-    name = f"{word}{uuid.uuid4().hex[:8]}"
-    return settings.replace(
-        topic_prefix=f"{name}.chat.", system_prefix=f"{name}.chatkit.", database=name
-    )

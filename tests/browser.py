@@ -56,6 +56,7 @@ LAB_CONFIG = {
         "extension_manager": "readonly",
         "expose_app_in_browser": True,
     },
+    "JupyterNotebookApp": {"expose_app_in_browser": True},
 }
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {
@@ -104,7 +105,7 @@ class Lab:
                 command, env=self.environment, cwd=self.notebooks, stdout=log, stderr=log
             )
         try:
-            wait_until(lambda: self._server.poll() is not None or self._find_url(), 60)
+            wait_until(lambda: self._server.poll() is not None or self.find_url(), 60)
             if self._server.poll() is not None:
                 raise RuntimeError(f"JupyterLab did not start:\n{self._log.read_text()}")
             self._playwright = sync_playwright().start()
@@ -129,7 +130,7 @@ class Lab:
         finally:
             self._end_server()
 
-    def _find_url(self) -> str:
+    def find_url(self) -> str:
         """Return the server's address, or nothing while it does not answer."""
         for path in self._runtime.glob(f"jpserver-{self._server.pid}.json"):
             try:
@@ -177,7 +178,7 @@ class Lab:
 
     def address(self, path: str) -> str:
         """Return the address of something that the server shows."""
-        return f"{self._find_url()}{path}?token={TOKEN}"
+        return f"{self.find_url()}{path}?token={TOKEN}"
 
 
 class NotebookPage:
@@ -192,7 +193,8 @@ class NotebookPage:
         self._url = url
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("dialog", self._accept)
-        page.route(lambda target: not target.startswith(url.split("lab/")[0]), self._refuse)
+        server = lab.find_url()
+        page.route(lambda target: not target.startswith(server), self._refuse)
 
     @property
     def panel(self) -> PanelOnPage:

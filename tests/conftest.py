@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import threading
@@ -18,14 +17,13 @@ from chatkit.producer import ChatProducer
 from chatkit.room import ChatRoom
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
+from tests.names import with_own_names
 from tests.waiting import wait_until
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real chat histories, where they lie beside the checkout."""
 
 pytest_plugins = ["tests.chatting"]
-
-_numbers = itertools.count(1)
 
 
 def pytest_configure() -> None:
@@ -59,13 +57,17 @@ def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack
         yield stack
 
 
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """One broker and mongod of a module's own, to break."""
+    with LocalStack(Settings(data_dir=tmp_path_factory.mktemp("breakable"))) as stack:
+        yield stack
+
+
 @pytest.fixture
 def settings(local_stack: LocalStack) -> Iterator[Settings]:
     """Settings with topics and a database that no other test has."""
-    name = f"t{os.getpid()}x{next(_numbers)}"
-    settings = local_stack.settings.replace(
-        topic_prefix=f"{name}.chat.", system_prefix=f"{name}.chatkit.", database=name, user="ana"
-    )
+    settings = with_own_names(local_stack.settings).replace(user="ana")
     yield settings
     with MessageStore(settings) as store:
         store.database.client.drop_database(settings.database)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -15,29 +15,16 @@ from chatkit.message import Edit, Message
 from chatkit.producer import ChatProducer
 from chatkit.settings import Settings
 from chatkit.store import MessageStore
+from tests.names import with_own_names
 from tests.verification import assert_archive_is_right, is_archived
 from tests.waiting import wait_until
 
 AWAY = 20.0
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that tests may break."""
-    with LocalStack(Settings(data_dir=tmp_path_factory.mktemp("breakable"))) as stack:
-        yield stack
 
 
 @pytest.fixture
 def settings(breakable: LocalStack) -> Settings:
-    name = f"f{next(_numbers)}"
-    return breakable.settings.replace(
-        topic_prefix=f"{name}.chat.",
-        system_prefix=f"{name}.chatkit.",
-        database=name,
-        mongo_timeout=3.0,
-    )
+    return with_own_names(breakable.settings).replace(mongo_timeout=3.0)
 
 
 class Talkers:

@@ -22,6 +22,7 @@ from chatkit.message import Message, Received
 from chatkit.room import Change, ChatRoom, StatusChanged
 from chatkit.settings import Settings
 from chatkit.timeline import Row
+from tests.names import with_own_names
 from tests.rooms import assert_room_is_right
 from tests.verification import assert_archive_is_right, is_archived, read_everything
 from tests.waiting import wait_until
@@ -29,32 +30,15 @@ from tests.waiting import wait_until
 AWAY = 20.0
 QUICK_SESSIONS = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
 
-_numbers = itertools.count(1)
-
 
 def hold_for(seconds: float) -> None:
     """Let a fault last."""
     threading.Event().wait(seconds)
 
 
-def names(stack: LocalStack) -> Settings:
-    """Return settings with topics and a database that no other test has."""
-    name = f"r{next(_numbers)}"
-    return stack.settings.replace(
-        topic_prefix=f"{name}.chat.", system_prefix=f"{name}.chatkit.", database=name
-    )
-
-
-@pytest.fixture(scope="module")
-def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """One broker and mongod, to break."""
-    with LocalStack(Settings(data_dir=tmp_path_factory.mktemp("breakable"))) as stack:
-        yield stack
-
-
 @pytest.fixture
 def settings(breakable: LocalStack) -> Settings:
-    return names(breakable)
+    return with_own_names(breakable.settings)
 
 
 class Talkers:
@@ -274,7 +258,7 @@ def test_three_brokers_lose_nothing_and_double_nothing_when_the_leader_is_killed
 ) -> None:
     given = Settings(data_dir=tmp_path_factory.mktemp("three"))
     with LocalStack(given, brokers=3, kafka_properties=QUICK_SESSIONS) as stack:
-        settings = names(stack)
+        settings = with_own_names(stack.settings)
         topic = settings.topic_of("general")
         rooms = open_rooms(settings, settings)
         try:

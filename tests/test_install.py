@@ -180,7 +180,7 @@ def test_an_upgrade_keeps_messages_and_notebooks(
     run(python, "-m", "pip", "install", "--quiet", "--upgrade", newer(tmp_path), cwd=place.here)
     with lab(python, place) as running:
         Page(running)
-        assert "newer versions of 01-chat.ipynb." in running.text
+        running.line_with("newer versions of 01-chat.ipynb.")
         assert "to be kept" in run(python, "-c", READ, env=place.env, cwd=place.here)
         assert (copies / "01-chat.ipynb").read_text() == first
         assert (copies / "03-history.ipynb").read_text() == changed

@@ -12,7 +12,7 @@ import psutil
 
 from chatkit.room import ChatRoom
 from chatkit.settings import Settings
-from tests.browser import Lab, PanelOnPage
+from tests.browser import Lab, NotebookPage, PanelOnPage
 from tests.chatting import setup_cell
 from tests.waiting import wait_until
 
@@ -24,11 +24,10 @@ def test_the_panel_works_in_notebook_7(
 ) -> None:
     lab.write_notebook("seven.ipynb", [setup_cell(settings), PANEL])
     page = lab.new_page()
-    page.goto(lab.address("notebooks/seven.ipynb"))
-    page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60_000)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
-    talk(PanelOnPage(page, page.locator(".chatkit-panel").first), room_factory)
+    opened = NotebookPage(lab, "seven.ipynb", page, lab.address("notebooks/seven.ipynb"))
+    opened.load()
+    opened.run_all()
+    talk(opened.panel, room_factory)
     # Shift+Enter would have run the cell again, and made a new one.
     assert page.locator(".jp-Cell").count() == 2
     assert page.locator(".jp-InputPrompt").last.inner_text() == "[2]:"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -15,8 +14,8 @@ from chatkit.local import LocalStack
 from chatkit.message import Message
 from chatkit.producer import ChatProducer
 from chatkit.settings import Settings
-from chatkit.store import MessageStore
 from tests.browser import NotebookPage
+from tests.names import with_own_names
 from tests.verification import read_everything
 from tests.waiting import wait_until
 
@@ -98,28 +97,14 @@ def test_a_burst_is_shown_whole_in_few_widget_messages_and_one_can_write_meanwhi
 
 # A broker that dies: on a stack of its own.
 
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """One broker and mongod, to break."""
-    with LocalStack(Settings(data_dir=tmp_path_factory.mktemp("breakable"))) as stack:
-        yield stack
-
 
 @pytest.fixture
-def on_breakable(breakable: LocalStack) -> Iterator[Settings]:
+def on_breakable(breakable: LocalStack) -> Settings:
     """Settings with names that no other test has, and a channel named general."""
-    name = f"life{next(_numbers)}"
-    settings = breakable.settings.replace(
-        topic_prefix=f"{name}.chat.", system_prefix=f"{name}.chatkit.", database=name, user="ana"
-    )
+    settings = with_own_names(breakable.settings)
     with Channels(settings) as channels:
         channels.create("general")
-    yield settings
-    with MessageStore(settings) as store:
-        store.database.client.drop_database(settings.database)
+    return settings
 
 
 def test_what_people_type_while_the_broker_is_dead_is_sent_once_or_kept(

@@ -84,7 +84,7 @@ def test_two_people_write_to_each_other_directly_and_a_third_does_not_see_it(
     name.press("Enter")
     ana.wait(lambda ana: direct_option(ana, "ben").get_attribute("aria-selected") == "true")
     hint = ana.root.get_by_role("note").filter(has_text="Not private")
-    assert hint.is_visible()
+    hint.wait_for()
     ana.write("just between us")
     ana.wait_for("just between us")
     direct_option(ben, "ana").wait_for(timeout=20_000)

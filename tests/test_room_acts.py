@@ -446,9 +446,12 @@ def test_commands_do_what_they_say(
     outcome(ben, "/edit second, edited")
     row(ana, "second, edited")
     outcome(ana, "/react :tada:")
-    wait_until(
-        lambda: (r := row(ben, "second, edited")).folded and r.folded.reactions == {"🎉": ("ana",)}
-    )
+    for room in (ana, ben):
+        wait_until(
+            lambda room=room: (
+                (r := row(room, "second, edited")).folded and r.folded.reactions == {"🎉": ("ana",)}
+            )
+        )
     outcome(ana, "/react @ben :tada:")
     wait_until(lambda: (r := row(ben, "second, edited")).folded and not r.folded.reactions)
     wait_until(lambda: len(outcome(ana, "/search edited").rows or ()) == 1, 10)
