@@ -4,7 +4,7 @@
  * change.
  */
 import { copyText } from "./code.js";
-import { make, makeButton } from "./elements.js";
+import { make, makeButton, makeIcon } from "./elements.js";
 import { makePicker } from "./picker.js";
 
 /** How long the menu says that it copied, ms. */
@@ -23,14 +23,7 @@ const ICONS = {
 
 /** Return a small drawing that goes with the text's colour. */
 export function makeRowIcon(name) {
-  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  icon.setAttribute("viewBox", "0 0 16 16");
-  icon.setAttribute("class", `icon ${name}`);
-  icon.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", ICONS[name]);
-  icon.append(path);
-  return icon;
+  return makeIcon(ICONS[name], { class: `icon ${name}` });
 }
 
 /** Whether a row is a message that is there for all. */

@@ -1,5 +1,6 @@
 /** What the side list asks: a new channel's name, whom to write to, how a channel is changed. */
 import { make, makeButton } from "./elements.js";
+import { bindForm } from "./menu.js";
 
 const MOST_KNOWN = 500;
 let datalists = 0;
@@ -21,7 +22,6 @@ function makeLineInput(attributes) {
 function makeSideForm(label, inputs, verb, act, back) {
   const wrong = make("div", { class: "bad", role: "alert" });
   const submit = make("button", { type: "submit", class: "primary", text: verb });
-  let busy = false;
   const element = make("form", { class: "creating", "aria-label": label }, ...inputs,
     make("div", { class: "buttons" }, submit, makeButton("Cancel", { class: "link" }, close)),
     wrong);
@@ -45,21 +45,7 @@ function makeSideForm(label, inputs, verb, act, back) {
     back().focus();
   }
 
-  element.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (busy) return;
-    busy = true;
-    wrong.textContent = "";
-    const error = await act();
-    busy = false;
-    if (error) wrong.textContent = error;
-    else close();
-  });
-  element.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    close();
-  });
+  bindForm(element, wrong, act, close);
   return { element, open };
 }
 

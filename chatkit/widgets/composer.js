@@ -1,6 +1,6 @@
 /** Where the user writes: Enter sends, Shift+Enter breaks the line, leaving the box never sends. */
 import { createCompletion, placeAbove, writeInto } from "./complete.js";
-import { make, makeButton } from "./elements.js";
+import { make, makeButton, makeIcon } from "./elements.js";
 import { makePicker } from "./picker.js";
 import { formatSize } from "./shared.js";
 import { writtenAs } from "./store.js";
@@ -27,14 +27,7 @@ const encoder = new TextEncoder();
 
 /** Return a small drawing that goes with the text's colour. */
 function makeComposerIcon(name) {
-  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  icon.setAttribute("viewBox", "0 0 16 16");
-  icon.setAttribute("class", "icon");
-  icon.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", COMPOSER_ICONS[name]);
-  icon.append(path);
-  return icon;
+  return makeIcon(COMPOSER_ICONS[name], { class: "icon" });
 }
 
 /** Return a button that is a drawing. */

@@ -21,6 +21,21 @@ export function makeButton(text, attributes, onClick) {
   return button;
 }
 
+/** Return a new element of SVG. */
+export function makeSvg(tag, attributes = {}, text = "") {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  if (text) element.textContent = text;
+  return element;
+}
+
+/** Return a small drawing of 16 by 16 that goes with the text's colour. */
+export function makeIcon(lines, attributes = {}) {
+  const icon = makeSvg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true", ...attributes });
+  icon.append(makeSvg("path", { d: lines }));
+  return icon;
+}
+
 /**
  * Put a text into an element: as HTML if the kernel has made it safe, else as it is. The element
  * must stand in a shadow root, as JupyterLab acts on attributes that it finds elsewhere.

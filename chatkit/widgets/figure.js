@@ -1,19 +1,11 @@
 /** A small drawing of a shared figure, in the colours of the theme. */
-import { make } from "./elements.js";
+import { make, makeSvg } from "./elements.js";
 
 const [WIDTH, HEIGHT] = [480, 220];
 const EDGE = { left: 46, right: 12, top: 10, bottom: 24 };
 const BINS = 20;
 /** Types of traces that can be drawn here. */
 const DRAWN = new Set(["scatter", "scattergl", "bar", "histogram", "pie"]);
-
-/** Return a new element of SVG. */
-function svg(tag, attributes = {}, text = "") {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  if (text) element.textContent = text;
-  return element;
-}
 
 /** Return round numbers between two numbers, some five of them. */
 export function roundTicks(low, high) {
@@ -131,24 +123,24 @@ const down = (part) => (HEIGHT - EDGE.bottom - part * (HEIGHT - EDGE.top - EDGE.
 function drawAxes(drawing, xs, ys) {
   for (const [part, text] of ys.ticks) {
     const y = down(part);
-    drawing.append(svg("line", { class: "grid", x1: left(0), x2: left(1), y1: y, y2: y }),
-      svg("text", { x: EDGE.left - 6, y: Number(y) + 4, "text-anchor": "end" }, text));
+    drawing.append(makeSvg("line", { class: "grid", x1: left(0), x2: left(1), y1: y, y2: y }),
+      makeSvg("text", { x: EDGE.left - 6, y: Number(y) + 4, "text-anchor": "end" }, text));
   }
   for (const [part, text] of xs.ticks) {
-    drawing.append(svg("text", { x: left(part), y: HEIGHT - 8, "text-anchor": "middle" }, text));
+    drawing.append(makeSvg("text", { x: left(part), y: HEIGHT - 8, "text-anchor": "middle" }, text));
   }
 }
 
 /** Draw one trace; `bars`: how many traces of bars there are, and the number of this one. */
 function drawTrace(drawing, trace, index, xs, ys, bars) {
   const points = trace.x.map((x, i) => [xs.place(x), ys.place(trace.y[i])]);
-  const group = svg("g", { class: `trace hue${index}` });
+  const group = makeSvg("g", { class: `trace hue${index}` });
   if (trace.type === "bar") {
     const width = xs.width * 0.8 / bars.count;
     const zero = ys.place(0);
     for (const [x, y] of points.filter((point) => point.every(isNumber))) {
       const begin = x + (bars.number - bars.count / 2) * width;
-      group.append(svg("rect", {
+      group.append(makeSvg("rect", {
         x: left(begin), y: down(Math.max(y, zero)), rx: 1,
         width: Math.max(1, (left(begin + width) - left(begin))).toFixed(1),
         height: Math.max(0.5, Math.abs(down(y) - down(zero))).toFixed(1),
@@ -162,11 +154,11 @@ function drawTrace(drawing, trace, index, xs, ys, bars) {
         if (isNumber(x) && isNumber(y)) path += `${on ? "L" : "M"}${left(x)} ${down(y)}`;
         on = isNumber(x) && isNumber(y);
       }
-      group.append(svg("path", { class: "line", d: path }));
+      group.append(makeSvg("path", { class: "line", d: path }));
     }
     if (trace.mode.includes("markers") || (!trace.mode && points.length < 20)) {
       for (const [x, y] of points.filter((point) => point.every(isNumber))) {
-        group.append(svg("circle", { cx: left(x), cy: down(y), r: 2.6 }));
+        group.append(makeSvg("circle", { cx: left(x), cy: down(y), r: 2.6 }));
       }
     }
   }
@@ -189,13 +181,13 @@ function drawPie(drawing, trace) {
     const [from, to] = [turned, turned + share * 2 * Math.PI];
     turned = to;
     const d = `M${cx} ${cy}L${at(from)}A${radius} ${radius} 0 ${share > 0.5 ? 1 : 0} 1 ${at(to)}Z`;
-    drawing.append(svg("path", { class: `slice ${hue}`, d }));
+    drawing.append(makeSvg("path", { class: `slice ${hue}`, d }));
     if (index > 8) return;
     const y = 30 + index * 19;
     const short = name.length > 26 ? `${name.slice(0, 25)}…` : name;
     const size = { x: 260, y: y - 9, width: 10, height: 10, rx: 2 };
-    drawing.append(svg("rect", { class: `slice ${hue}`, ...size }),
-      svg("text", { x: 278, y }, `${short}  ${Math.round(100 * value / total)} %`));
+    drawing.append(makeSvg("rect", { class: `slice ${hue}`, ...size }),
+      makeSvg("text", { x: 278, y }, `${short}  ${Math.round(100 * value / total)} %`));
   });
 }
 
@@ -221,7 +213,7 @@ export function makeFigure(data) {
     element.append(make("div", { class: "hint", text }));
     return element;
   }
-  const drawing = svg("svg", {
+  const drawing = makeSvg("svg", {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": data.title || "Figure",
   });
   element.append(drawing);

@@ -1,7 +1,6 @@
 /** Above the transcript: channel, connection and user, what can be switched, and what is wrong. */
-import { make, makeButton } from "./elements.js";
+import { make, makeButton, makeIcon } from "./elements.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 /** Lines of 16 by 16 px. */
 const HEADER_ICONS = {
   search: "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9M10.4 10.4 14 14",
@@ -33,16 +32,10 @@ function putText(element, text) {
 
 /** Return a button that is pressed or not, with a picture on it. */
 function makeSwitch(icon, onClick) {
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", HEADER_ICONS[icon]);
-  const picture = document.createElementNS(SVG, "svg");
-  picture.setAttribute("viewBox", "0 0 16 16");
-  picture.setAttribute("aria-hidden", "true");
-  picture.append(path);
   const button = makeButton("", {
     class: `switch switch-${icon}`, "aria-pressed": "false",
   }, onClick);
-  button.append(picture);
+  button.append(makeIcon(HEADER_ICONS[icon]));
   return button;
 }
 

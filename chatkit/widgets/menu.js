@@ -1,5 +1,5 @@
 /** What the side list opens: menus, and a small dialog over the panel. And its drawings. */
-import { make, makeButton } from "./elements.js";
+import { make, makeButton, makeIcon } from "./elements.js";
 
 const SIDE_ICONS = {
   find: "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9M10.3 10.3l3.2 3.2",
@@ -20,14 +20,7 @@ const MENU_RIM = 8;
 
 /** Return a small drawing that goes with the text's colour. */
 export function makeSideIcon(name) {
-  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  icon.setAttribute("viewBox", "0 0 16 16");
-  icon.setAttribute("class", `side-icon ${name}`);
-  icon.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", SIDE_ICONS[name]);
-  icon.append(path);
-  return icon;
+  return makeIcon(SIDE_ICONS[name], { class: `side-icon ${name}` });
 }
 
 /** Return a button that is a drawing. */
@@ -163,6 +156,29 @@ export function createSideMenu() {
 }
 
 /**
+ * Let a form do `act`, once at a time: it resolves to what is wrong, which is shown, or "", and then
+ * the form closes, as it does on Escape.
+ */
+export function bindForm(form, wrong, act, close) {
+  let busy = false;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (busy) return;
+    busy = true;
+    wrong.textContent = "";
+    const error = await act();
+    busy = false;
+    if (error) wrong.textContent = error;
+    else close();
+  });
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    close();
+  });
+}
+
+/**
  * Return a dialog over the panel, closed: its element, and `open(title, fields, name, act, back)`,
  * where `name` is what the button says, `act` resolves to what is wrong or "", and `back` finds
  * what gets the focus afterwards.
@@ -178,7 +194,6 @@ export function createSideDialog() {
   const element = make("div", { class: "side-cover" }, form);
   let act = async () => "";
   let back = () => null;
-  let busy = false;
   element.hidden = true;
 
   function open(name, content, verb, doIt, findBack) {
@@ -208,21 +223,9 @@ export function createSideDialog() {
     stops.at(event.shiftKey ? -1 : 0).focus();
   }
 
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (busy) return;
-    busy = true;
-    wrong.textContent = "";
-    const error = await act();
-    busy = false;
-    if (error) wrong.textContent = error;
-    else close();
-  });
+  bindForm(form, wrong, () => act(), close);
   form.addEventListener("keydown", (event) => {
     if (event.key === "Tab") wrapFocus(event);
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    close();
   });
   element.addEventListener("pointerdown", (event) => {
     if (event.target !== element) return;

@@ -45,6 +45,7 @@ export function createTranscript(store) {
   let width = 0;
   let measured = new WeakMap(); // row -> height
   let rows = []; // the rows as of the last paint
+  let divider = -1; // index of the first that is new to the user; -1 if none is
   let heights = [];
   let offsets = [0]; // offsets[i]: sum of heights before row i, right up to index `sound`
   let sound = 0;
@@ -116,8 +117,13 @@ export function createTranscript(store) {
       && !row.deleted && !store.muted.has(row.author);
   }
 
+  /** Whether nobody can write here now. */
+  function isClosed() {
+    return store.frozen || store.summary(view.channel).archived;
+  }
+
   /** Return all that a row's looks depend on, as text. */
-  function looksOf(index, divider) {
+  function looksOf(index) {
     const row = rows[index];
     const marks = [rowLayout(drawnAbove(index), row)];
     if (index === divider) marks.push("new");
@@ -125,8 +131,7 @@ export function createTranscript(store) {
     if (store.muted.has(row.author) && !actions.unveiled.has(row.id)) marks.push("muted");
     if (store.lens) marks.push(lensMark(row));
     if (row.quote && store.muted.has(row.quote.author)) marks.push("hush");
-    const isClosed = store.frozen || store.summary(view.channel).archived;
-    if (row.reactions.length && isClosed) marks.push("closed");
+    if (row.reactions.length && isClosed()) marks.push("closed");
     return marks.join(" ");
   }
 
@@ -140,13 +145,12 @@ export function createTranscript(store) {
   /** Have exactly the rows first to last in the pane, in order. */
   function show(first, last) {
     const keep = new Map();
-    const divider = findDivider();
     const focused = pane.getRootNode().activeElement;
     const isInside = pane.contains(focused);
     let next = pane.firstChild;
     for (let i = first; i <= last; i++) {
       const row = rows[i];
-      const looks = looksOf(i, divider);
+      const looks = looksOf(i);
       let child = shown.get(row);
       if (!child || child.looks !== looks) {
         const former = [...shown.values()].find((one) => one.dataset.id === row.id);
@@ -205,6 +209,7 @@ export function createTranscript(store) {
       rows = [];
     }
     takeRows();
+    divider = findDivider();
     let y = 0;
     // Each round draws more rows in sight, until all of them have the height that was reckoned.
     for (let round = 0; round < 6; round++) {
@@ -274,7 +279,6 @@ export function createTranscript(store) {
     pill.hidden = position.pinned;
     pill.textContent = count ? `${count.toLocaleString()} new ↓` : "Newest ↓";
     pill.classList.toggle("fresh", count > 0);
-    const divider = findDivider();
     above.hidden = divider < 0 || TOP + offsets[divider] >= scroller.scrollTop;
     above.textContent = "↑ First unread";
     const { channel, loading, older, loadFailed, phase } = view;
@@ -360,7 +364,6 @@ export function createTranscript(store) {
 
   /** Go to the first row that is new to the user. */
   function toDivider() {
-    const divider = findDivider();
     if (divider < 0) return;
     position = view.scroll = { pinned: false, id: rows[divider].id, offset: 60 };
     paint();
