@@ -160,7 +160,7 @@ export function createHeader(store) {
   const problem = make("span");
   const problems = make("div", { class: "banner bad", role: "alert" }, problem,
     makeButton("×", { class: "link", "aria-label": "Dismiss" }, () => store.dismiss()));
-  const exposed = make("div", { class: "banner quiet", text: NOT_PRIVATE });
+  const exposed = make("div", { class: "banner quiet", role: "note", text: NOT_PRIVATE });
   const said = make("div", { class: "said", tabindex: "0" });
   const unsay = makeButton("×", {
     class: "link", "aria-label": "Dismiss the note",
