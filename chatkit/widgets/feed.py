@@ -2,8 +2,9 @@
 
 News is collected and sent in numbered batches: the first at once, then at most ten a second, since
 a Jupyter server drops what comes too fast. Counts and people wait that long from the first on, so
-that no message has to wait behind them. A page that missed a number asks for the whole state.
-It knows nothing of rooms or widgets.
+that no message has to wait behind them. Answers come along with news, all that there are in one
+widget message, so that these are at most twenty a second. A page that missed a number asks for the
+whole state. It knows nothing of rooms or widgets.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ __all__ = ["Feed"]
 
 INTERVAL = 0.1
 """Seconds between two batches."""
+ANSWER_INTERVAL = 0.05
+"""Seconds from any widget message to the next that has an answer."""
+
+Part = tuple[dict[str, Any], list[bytes]]
+"""Content and buffers of something that pages are told."""
 
 
 class _ChannelNews:
@@ -68,7 +74,8 @@ class Feed:
     Parameters
     ----------
     send : callable
-        Takes content (a dict) and buffers (a list of bytes) to all pages.
+        Takes a widget message to all pages: ``{"parts": [...]}``, and buffers (a list of bytes).
+        Each part says in ``buffers`` how many of them are its own; they are in the parts' order.
     describe : callable
         Takes the name of a channel; returns its view, without rows.
     to_lines : callable
@@ -90,11 +97,12 @@ class Feed:
         self._snapshot = snapshot
         self._changed = threading.Condition()
         self._news = _News()
-        self._answers: list[tuple[dict[str, Any], list[bytes]]] = []
+        self._answers: list[Part] = []
         self._hellos: dict[str, int] = {}
         self._heard = False
         self._number = 0
         self._next_batch = 0.0
+        self._next_answer = 0.0
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -155,7 +163,7 @@ class Feed:
             news.problems.append(text)
 
     def put_answer(self, client: str, ref: int, error: str = "", *, buffers: list[bytes]) -> None:
-        """Note the answer to a page's request; it goes out at once, after all news so far.
+        """Note the answer to a page's request; it goes out with all news so far, after them.
 
         Parameters
         ----------
@@ -212,15 +220,20 @@ class Feed:
             news, self._news = self._news, _News()
             answers, self._answers = self._answers, []
             hellos, self._hellos = self._hellos, {}
+        parts: list[Part] = []
+        now = time.monotonic()
         if news:
-            self._next_batch = time.monotonic() + INTERVAL
+            self._next_batch = now + INTERVAL
             self._number += 1
-            self._send_batch(self._number, "", self._build(news))
-        for answer, buffers in answers:
-            self._send(answer, buffers)
+            parts.append(self._batch(self._number, "", self._build(news)))
+        parts += answers
         for client, last in hellos.items():
             batch = Batch() if last == self._number > 0 else self._snapshot()
-            self._send_batch(self._number, client, batch)
+            parts.append(self._batch(self._number, client, batch))
+        if parts:
+            self._next_answer = now + ANSWER_INTERVAL
+            contents = [{**content, "buffers": len(buffers)} for content, buffers in parts]
+            self._send({"parts": contents}, [buffer for _, buffers in parts for buffer in buffers])
 
     def _build(self, news: _News) -> Batch:
         return Batch(
@@ -241,29 +254,31 @@ class Feed:
             gone=list(news.gone),
         )
 
-    def _send_batch(self, number: int, client: str, batch: Batch) -> None:
+    def _batch(self, number: int, client: str, batch: Batch) -> Part:
         kind = "state" if client else "batch"
-        self._send({"kind": kind, "n": number, "to": client}, [encode(batch)])
+        return {"kind": kind, "n": number, "to": client}, [encode(batch)]
 
     def _wait(self) -> bool:
         """Return True once something is due, False once the feed is to stop."""
         with self._changed:
             while not self._stopping:
-                if self._answers or self._hellos:
+                due = self._due()
+                rest = None if due is None else due - time.monotonic()
+                if rest is not None and rest <= 0:
                     return True
-                rest = None
-                if self._news:
-                    rest = self._due() - time.monotonic()
-                    if rest <= 0:
-                        return True
                 self._changed.wait(rest)
             return False
 
-    def _due(self) -> float:
-        """Return when to send the news that there is, by the monotonic clock."""
+    def _due(self) -> float | None:
+        """Return when to send what there is, by the monotonic clock; None without any."""
+        due = []
+        if self._answers or self._hellos:
+            due.append(self._next_answer)
         if self._news.urgent:
-            return self._next_batch
-        return max(self._next_batch, self._news.begun + INTERVAL)
+            due.append(self._next_batch)
+        elif self._news:
+            due.append(max(self._next_batch, self._news.begun + INTERVAL))
+        return min(due, default=None)
 
     def _run(self) -> None:
         while self._wait():

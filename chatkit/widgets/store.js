@@ -686,19 +686,18 @@ export function createStore(model) {
     if (batch.select && !(batch.user && store.selected)) store.selected = batch.select;
   }
 
-  /** Take a message of the kernel's. */
-  function onMessage(content, buffers) {
-    if (content.to && content.to !== client) return;
-    if (content.kind === "answer") {
-      const [json, file] = buffers;
-      const data = json && JSON.parse(new TextDecoder().decode(json));
-      waiting.get(content.ref)?.({ error: content.error, data, file });
-      waiting.delete(content.ref);
-      return;
-    }
-    if (content.kind === "batch") {
-      if (asking || content.n <= last) return;
-      if (content.n > last + 1) {
+  /** Take the answer to a request. */
+  function takeAnswer({ ref, error }, [json, file]) {
+    const data = json && JSON.parse(new TextDecoder().decode(json));
+    waiting.get(ref)?.({ error, data, file });
+    waiting.delete(ref);
+  }
+
+  /** Take a batch, or the whole state. */
+  function takeBatch({ kind, n }, [json]) {
+    if (kind === "batch") {
+      if (asking || n <= last) return;
+      if (n > last + 1) {
         asking = true;
         hello();
         return;
@@ -708,9 +707,21 @@ export function createStore(model) {
     clearTimeout(helloTimer);
     store.ready = true;
     store.frozen = false;
-    last = content.n;
-    apply(JSON.parse(new TextDecoder().decode(buffers[0])));
+    last = n;
+    apply(JSON.parse(new TextDecoder().decode(json)));
     store.changed();
+  }
+
+  /** Take a message of the kernel's: each of its parts has the next so many of the buffers. */
+  function onMessage({ parts }, buffers) {
+    let first = 0;
+    for (const part of parts) {
+      const own = buffers.slice(first, first + part.buffers);
+      first += part.buffers;
+      if (part.to && part.to !== client) continue;
+      if (part.kind === "answer") takeAnswer(part, own);
+      else takeBatch(part, own);
+    }
   }
 
   model.on("msg:custom", onMessage);
