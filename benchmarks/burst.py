@@ -14,12 +14,10 @@ import sys
 import time
 from typing import Any
 
-from playwright.sync_api import WebSocket
-
 from benchmarks.latency import PANEL, READ_BY_HAND
 from benchmarks.pages import open_cell, own_names
 from chatkit.settings import Settings
-from tests.browser import Lab, NotebookPage
+from tests.browser import Lab
 from tests.commands import environment
 from tests.waiting import wait_until
 
@@ -69,27 +67,9 @@ def _send(own: Settings, channel: str, rate: int, seconds: float) -> subprocess.
     )
 
 
-def _count_messages(page: NotebookPage) -> list[float]:
-    """Have each widget message that comes noted by its time."""
-    times: list[float] = []
-
-    def note(payload: Any) -> None:
-        data = payload if isinstance(payload, bytes) else str(payload).encode()
-        if b"comm_msg" in data[:4000]:
-            times.append(time.monotonic())
-
-    def listen(socket: WebSocket) -> None:
-        socket.on("framereceived", note)
-
-    page.page.on("websocket", listen)
-    page.save()
-    page.load()  # so that its connection is one that we listen to
-    return times
-
-
 def _panel(lab: Lab, own: Settings, rate: int, seconds: float) -> dict[str, float]:
     page = open_cell(lab, "ours.ipynb", PANEL.format(channel="ours", user="ana"))
-    times = _count_messages(page)
+    times = page.note_widget_messages()
     page.panel.wait(lambda panel: panel.status.inner_text() == "Connected", 30)
     page.page.evaluate(COUNT_FRAMES)
     total = int(rate * seconds)

@@ -17,8 +17,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +35,7 @@ from playwright.sync_api import (
     Page,
     Route,
     ViewportSize,
+    WebSocket,
     sync_playwright,
 )
 
@@ -219,6 +222,25 @@ class NotebookPage:
             " === 'idle'",
             timeout=60_000,
         )
+
+    def note_widget_messages(self) -> list[float]:
+        """Load the page again, and note the times of what its widgets are told from then on."""
+        times: list[float] = []
+
+        def note(frame: Any) -> None:
+            # Before its parts stands where they begin: the channel's name, the header, and more.
+            begin, end = struct.unpack_from("<2Q", frame, 16)
+            if json.loads(frame[begin:end])["msg_type"] == "comm_msg":
+                times.append(time.monotonic())
+
+        def listen(socket: WebSocket) -> None:
+            if "/channels" in socket.url:  # a kernel's
+                socket.on("framereceived", note)
+
+        self.page.on("websocket", listen)
+        self.save()
+        self.load()
+        return times
 
     def open_again(self) -> NotebookPage:
         """Open the same notebook, with the same kernel, in another browser."""

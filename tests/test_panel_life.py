@@ -68,16 +68,7 @@ def test_a_burst_is_shown_whole_in_few_widget_messages_and_one_can_write_meanwhi
     open_chat: Open, settings: Settings
 ) -> None:
     page = open_chat()
-    times: list[float] = []
-
-    def note(frame: bytes | str) -> None:
-        data = frame if isinstance(frame, bytes) else frame.encode()
-        if b"comm_msg" in data[:2000]:
-            times.append(time.monotonic())
-
-    page.page.on("websocket", lambda socket: socket.on("framereceived", note))
-    page.save()
-    page.load()  # so that its connection is one that we listen to
+    times = page.note_widget_messages()
     page.panel.wait(lambda panel: panel.status.inner_text() == "Connected", 30)
     count = 20_000
     with ChatProducer(settings, bulk=True) as producer:
