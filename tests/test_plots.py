@@ -11,7 +11,7 @@ import pytest
 
 from chatkit import plots
 from chatkit.errors import InputError
-from chatkit.plots import messages_per_author, messages_per_channel, messages_per_day
+from chatkit.plots import drawing, messages_per_author, messages_per_channel, messages_per_day
 
 
 def days(count: int, channels: dict[str, int]) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def test_a_figure_without_messages_says_so(figure: go.Figure) -> None:
 def test_a_figure_reads_on_a_light_and_on_a_dark_page() -> None:
     layout = messages_per_day(days(2, {"a": 1})).layout
     assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
-    assert layout.font.color == plots.INK
+    assert layout.font.color == drawing.INK
     assert not layout.template.layout.paper_bgcolor
 
 

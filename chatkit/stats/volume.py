@@ -1,21 +1,12 @@
-"""How much is written: messages per channel, per author, per day.
-
-What counts, here and in all of `chatkit.stats`: a message counts once, whoever wrote it and
-whatever became of it. So those written by programs count (``by_bots`` says how many) and so do
-deleted ones, which were written all the same (``deleted``); to leave either out, filter the frame
-first. A message that is in the frame twice, as after joining two loads, counts once, as its newest
-``rev`` shows it. Times are ``placed_at``, the archive's, since ``sent_at`` is only what the sender
-claims.
-"""
+"""How much is written: messages per channel, per author, per day."""
 
 from __future__ import annotations
-
-import zoneinfo
 
 import numpy as np
 import pandas as pd
 
 from chatkit.errors import InputError
+from chatkit.stats.counting import days_of, each_once
 
 __all__ = ["per_author", "per_channel", "per_day"]
 
@@ -96,8 +87,8 @@ def per_day(frame: pd.DataFrame, *, zone: str | None = None) -> pd.DataFrame:
         The frame lacks a column of a history; there is no such zone; or a message of a far-off date
         stretches the table to over 5 million rows.
     """
-    messages = _each_once(frame)
-    days = _days(messages["placed_at"], zone)
+    messages = each_once(frame)
+    days = days_of(messages["placed_at"], zone)
     codes, channels = pd.factorize(messages["channel"], sort=True)
     if not len(messages):
         first, length = 0, 0
@@ -123,27 +114,8 @@ def per_day(frame: pd.DataFrame, *, zone: str | None = None) -> pd.DataFrame:
     )
 
 
-def _days(times: pd.Series, zone: str | None) -> np.ndarray:
-    """Return the days of the calendar in a zone, counted from 1970-01-01."""
-    try:
-        local = times if zone is None else times.dt.tz_convert(zoneinfo.ZoneInfo(zone))
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InputError(
-            f"There is no time zone {zone!r}; names look like 'UTC' or 'Europe/Vienna'"
-        ) from error
-    try:
-        plain = local.dt.tz_localize(None)
-    except OverflowError as error:
-        raise InputError(
-            "A message is of the last day of year 9999, which other zones can't hold. Load the "
-            "history with that zone, or leave the message out"
-        ) from error
-    days: np.ndarray = plain.to_numpy().astype("datetime64[D]").astype("int64")
-    return days
-
-
 def _tally(frame: pd.DataFrame, by: str, other: str) -> pd.DataFrame:
-    messages = _each_once(frame)
+    messages = each_once(frame)
     messages = messages.assign(
         edited=messages["edited_at"].notna(), deleted=messages["deleted_at"].notna()
     )
@@ -162,19 +134,3 @@ def _tally(frame: pd.DataFrame, by: str, other: str) -> pd.DataFrame:
     tally = tally.rename(columns={"others": f"{other}s"})
     # Stable, and the groups come by name.
     return tally.sort_values("messages", ascending=False, kind="stable", ignore_index=True)
-
-
-def _each_once(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that count, each message once, in its newest state."""
-    needed = ["id", "channel", "author", "placed_at", "bot", "edited_at", "deleted_at", "rev"]
-    lacking = [name for name in needed if name not in frame.columns]
-    if lacking:
-        raise InputError(
-            f"The frame has no column {lacking[0]!r}. Statistics take the frame that "
-            "chatkit.history.load returns"
-        )
-    messages = frame[needed]
-    if messages["id"].is_unique:
-        return messages
-    by_age = messages.sort_values("rev", kind="stable")
-    return by_age.drop_duplicates("id", keep="last")
