@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import nbformat
 import psutil
@@ -108,7 +109,7 @@ class Lab:
                 command, env=self.environment, cwd=self.notebooks, stdout=log, stderr=log
             )
         try:
-            wait_until(lambda: self._server.poll() is not None or self.find_url(), 60)
+            wait_until(lambda: self._server.poll() is not None or self._find_url(), 60)
             if self._server.poll() is not None:
                 raise RuntimeError(f"JupyterLab did not start:\n{self._log.read_text()}")
             self._playwright = sync_playwright().start()
@@ -133,7 +134,7 @@ class Lab:
         finally:
             self._end_server()
 
-    def find_url(self) -> str:
+    def _find_url(self) -> str:
         """Return the server's address, or nothing while it does not answer."""
         for path in self._runtime.glob(f"jpserver-{self._server.pid}.json"):
             try:
@@ -181,7 +182,7 @@ class Lab:
 
     def address(self, path: str) -> str:
         """Return the address of something that the server shows."""
-        return f"{self.find_url()}{path}?token={TOKEN}"
+        return f"{self._find_url()}{path}?token={TOKEN}"
 
 
 class NotebookPage:
@@ -196,8 +197,8 @@ class NotebookPage:
         self._url = url
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("dialog", self._accept)
-        server = lab.find_url()
-        page.route(lambda target: not target.startswith(server), self._refuse)
+        server = urlsplit(url).netloc
+        page.route(lambda target: urlsplit(target).netloc != server, self._refuse)
 
     @property
     def panel(self) -> PanelOnPage:

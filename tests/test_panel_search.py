@@ -98,8 +98,7 @@ def test_the_box_completes_keys_and_names_from_the_keyboard(
     box = open_search(panel)
     offers = panel.root.locator(".offer")
     # What is behind a character outside the basic plane is counted otherwise in the kernel.
-    box.fill("-🎉 ")
-    box.press_sequentially("fr")
+    box.fill("-🎉 fr")
     offers.filter(has_text="from:").wait_for()
     assert box.get_attribute("aria-expanded") == "true"
     box.press("ArrowDown")

@@ -529,7 +529,7 @@ def test_one_who_closes_has_left(watch: Callable[..., Watch]) -> None:
     ben.presence.close()
     assert time.monotonic() - began < 1.5
 
-    ana.sees(2, ana="here", ben="left")
+    ana.sees(ana="here", ben="left")
     assert [one.state for one, _ in ben.sent].count("left") == 1
     with pytest.raises(RuntimeError):
         ben.presence.open()

@@ -118,6 +118,12 @@ def test_any_table_comes_back_as_it_was(frame: pd.DataFrame) -> None:
     assert_same(round_trip(frame).to_frame(), frame)
 
 
+@pytest.mark.parametrize("name", ["savefig", "to_plotly_json", "getbands", "_repr_svg_"])
+def test_a_table_may_have_columns_that_are_called_like_methods(name: str) -> None:
+    frame = pd.DataFrame({name: [1, 2]})
+    assert_same(round_trip(frame).to_frame(), frame)
+
+
 @given(frames())
 @rules(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_preview_of_any_table_is_small_and_tells_its_shape(frame: pd.DataFrame) -> None:

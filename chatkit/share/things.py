@@ -75,15 +75,16 @@ def _pack(thing: Any) -> Attachment:
         )
     if isinstance(thing, bytes | bytearray | memoryview):
         return pack_picture(bytes(thing))
-    if hasattr(thing, "savefig"):
+    kind = type(thing)  # of a table, its columns are attributes too
+    if hasattr(kind, "savefig"):
         return pack_picture(_drawn(lambda file: thing.savefig(file, format="png")), "figure")
-    if hasattr(thing, "to_plotly_json"):
+    if hasattr(kind, "to_plotly_json"):
         return pack_figure(thing)
-    if hasattr(thing, "getbands"):
+    if hasattr(kind, "getbands"):
         return pack_picture(_drawn(lambda file: thing.save(file, format="PNG")))
-    if hasattr(thing, "_repr_mimebundle_") and isinstance(getattr(thing, "data", None), bytes):
+    if hasattr(kind, "_repr_mimebundle_") and isinstance(getattr(thing, "data", None), bytes):
         return pack_picture(thing.data)
-    if hasattr(thing, "_repr_svg_"):
+    if hasattr(kind, "_repr_svg_"):
         raise InputError(NO_SVG)
     return pack_frame(thing)
 
