@@ -100,6 +100,39 @@ def burst(quick: Quick = False, as_json: AsJson = False) -> None:
     _show("A burst: what is shown, and how", result, as_json)
 
 
+@app.command(name="import")
+def importing(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Chat logs to Kafka, in items a second."""
+    from benchmarks import importing as bench
+
+    with _stack() as stack:
+        result = bench.run(
+            stack.settings, lines=30_000 if quick else 150_000, rounds=1 if quick else 3
+        )
+    _show("Importing: items a second, and ratios (median of rounds)", result, as_json)
+
+
+@app.command()
+def load(quick: Quick = False, as_json: AsJson = False) -> None:
+    """MongoDB to a DataFrame, in messages a second."""
+    from benchmarks import load as bench
+
+    with _stack() as stack:
+        result = bench.run(
+            stack.settings, messages=100_000 if quick else 1_000_000, rounds=1 if quick else 3
+        )
+    _show("Loading: messages a second, and ratios (median of rounds)", result, as_json)
+
+
+@app.command()
+def stats(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Each statistic of a loaded frame, in ms."""
+    from benchmarks import stats as bench
+
+    result = bench.run(messages=100_000 if quick else 1_000_000, rounds=1 if quick else 3)
+    _show("Statistics: ms, and ratios to the plain pandas way (median of rounds)", result, as_json)
+
+
 @app.command(name="all")
 def everything(quick: Quick = False, as_json: AsJson = False) -> None:
     """Every benchmark, one after the other."""
@@ -108,6 +141,9 @@ def everything(quick: Quick = False, as_json: AsJson = False) -> None:
     console(quick, as_json)
     opening(quick, as_json)
     burst(quick, as_json)
+    importing(quick, as_json)
+    load(quick, as_json)
+    stats(quick, as_json)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chatkit.settings import Settings
     from chatkit.store import MessageStore
     from chatkit.widgets import ChatPanel
+    from chatkit.widgets.explorer import Explorer, LiveDashboard
 
     __version__: str
 
@@ -31,6 +32,8 @@ __all__ = [
     "ChatRoom",
     "ChatkitError",
     "ConsumerThread",
+    "Explorer",
+    "LiveDashboard",
     "Message",
     "MessageStore",
     "Receipt",
@@ -47,6 +50,8 @@ _HOMES = {
     "ChatRoom": "room",
     "ChatkitError": "errors",
     "ConsumerThread": "consumer",
+    "Explorer": "widgets.explorer",
+    "LiveDashboard": "widgets.explorer",
     "Message": "message",
     "MessageStore": "store",
     "Receipt": "producer",

@@ -54,6 +54,14 @@ COMMIT_SECONDS = 0.5
 GROUP_SECONDS = 3.0
 """How often to look whether the group has left partitions out."""
 LONGEST_BACKOFF = 5.0
+SEGMENTS_SECONDS = 2.0
+"""How often to look for what segments can be built of."""
+BUSY_LAG = 1000
+"""Records behind which an archiver is busy: then it builds little, and later the rest."""
+BUSY_SHARE, IDLE_SHARE = 0.05, 0.3
+"""How much of its time the thread that builds may use."""
+FULL, GROWN = 10_000, 500
+"""Offsets that a range must have gained to be built again: where there is much to do, all."""
 
 
 def archive_group(settings: Settings, archive_id: str) -> str:
@@ -147,6 +155,7 @@ class Archiver:
         self._left_out = threading.Event()
         # Topic -> id of what there is to archive; None until Kafka has told.
         self._found_topics: dict[str, str] | None = None
+        self._assigned: frozenset[tuple[str, int]] = frozenset()
         self._records_topic_wanted = True
         self._replayed: set[TopicPartition] = set()
         self._written: dict[TopicPartition, int] = {}
@@ -182,7 +191,8 @@ class Archiver:
         if self._stop.is_set():
             raise RuntimeError("This Archiver was stopped; make a new one")
         if not self._threads:
-            for work in (self._poll_loop, self._write_loop, self._watch_loop):
+            loops = self._poll_loop, self._write_loop, self._watch_loop, self._build_loop
+            for work in loops:
                 name = f"chatkit-archiver-{work.__name__.strip('_')}"
                 thread = threading.Thread(target=self._guard, args=(work,), name=name, daemon=True)
                 self._threads.append(thread)
@@ -533,6 +543,11 @@ class Archiver:
                 written = self._written.get(part, self._committed.get(part))
                 if end is not None and written is not None:
                     lag += max(0, end - written)
+        self._assigned = frozenset(
+            (self._topic_ids[part.topic], part.partition)
+            for part in parts
+            if part.topic in self._topic_ids
+        )
         with self._lock:
             self._status = msgspec.structs.replace(self._status, partitions=len(parts), lag=lag)
 
@@ -573,3 +588,30 @@ class Archiver:
                 dead_letters=now.dead_letters + written.dead_letters,
             )
         return True
+
+    # The build thread: segments of what is archived, with little of everybody's time.
+
+    def _build_loop(self) -> None:
+        while not self._stop.wait(SEGMENTS_SECONDS):
+            if not self._assigned:
+                continue
+            try:
+                self._build_segments()
+            except (StoreUnavailableError, PyMongoError) as error:
+                # Who archives tells it; without segments, rows are read.
+                logger.debug("No segments: %s", error)
+
+    def _build_segments(self) -> None:
+        from chatkit.segments import build_some  # heavy, and needed here only
+
+        least = FULL if self._is_busy() else GROWN
+        started = time.monotonic()
+        for _ in build_some(self._store, self._assigned, least=least):
+            worked = time.monotonic() - started
+            share = BUSY_SHARE if self._is_busy() else IDLE_SHARE
+            if self._stop.wait(worked * (1 / share - 1)):
+                return
+            started = time.monotonic()
+
+    def _is_busy(self) -> bool:
+        return self.status.lag > BUSY_LAG or not self._queue.empty()

@@ -210,6 +210,8 @@ def fold_update(folded: Folded) -> Document:
         "edited_at": _date(folded.edited_ms),
         "deleted_at": _date(folded.deleted_ms),
         "reactions": {emoji: list(actors) for emoji, actors in folded.reactions.items()} or None,
+        # Told apart, since a decoder of columns can't count what is in a document.
+        "reaction_count": sum(map(len, folded.reactions.values())) or None,
         "pinned_at": _date(folded.pinned_ms),
     }
     update = {"$set": {name: value for name, value in fields.items() if value is not None}}

@@ -14,27 +14,39 @@ It knows Kafka and MongoDB, which the importers don't.
 
 from __future__ import annotations
 
+import sys
 import time
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from itertools import islice
+from contextlib import contextmanager
+
+import msgspec
 
 from chatkit.channels import Channels
-from chatkit.errors import SendError, ServiceError, StoreUnavailableError
+from chatkit.errors import (
+    ChannelNameError,
+    InvalidMessageError,
+    ServiceError,
+    StoreUnavailableError,
+)
 from chatkit.importers import ImportedChannel
 from chatkit.message import Event, Message
-from chatkit.producer import ChatProducer, Receipt
+from chatkit.producer import ChatProducer, Outcome, Receipt
 from chatkit.store import MessageStore
 
 __all__ = ["Sending", "create_channels"]
 
-WINDOW = 5000
-"""Items that may be on their way to Kafka at a time."""
 CHUNK = 1000
-"""Items about which MongoDB is asked at a time."""
+"""Items about which MongoDB is asked, and which are sent, at a time."""
+CHUNK_SIZE = 1024 * 1024
+"""Characters and bytes of their contents with which a chunk is full before."""
+WINDOW = 8
+"""Chunks that may be on their way to Kafka at a time."""
+TURN_SECONDS = 0.001
+"""For how long a thread may keep the others from running Python while much is sent."""
 HOPELESS = 1000
 """Failures in a row after which the rest is not tried: Kafka is gone."""
 EXAMPLES = 20
@@ -74,6 +86,14 @@ def create_channels(channels: Channels, wanted: Iterable[ImportedChannel]) -> li
     return [channel.name for channel in missing]
 
 
+class _Chunk(msgspec.Struct):
+    """Items that are sent together."""
+
+    items: list[Message | Event]
+    receipt: Future[list[Outcome]] | None = None
+    """What becomes of them; None until they are given to the producer."""
+
+
 class Sending:
     """Sends items to Kafka, a bounded number at a time, and knows what became of each.
 
@@ -109,7 +129,8 @@ class Sending:
         self.already: Counter[str] = Counter()
         """What was archived before and therefore not sent, by channel."""
         self.failed: Counter[str] = Counter()
-        """What Kafka has not acknowledged, by channel; it may have arrived all the same."""
+        """What Kafka has not acknowledged, by channel; it may have arrived all the same. Also what
+        breaks a rule of the wire format, which was not sent."""
         self.problems: list[str] = []
         """The first few failures, in words."""
         self.unchecked = ""
@@ -117,8 +138,8 @@ class Sending:
         self.put_aside = 0
         """Records that the archive could not take, as `wait_archived` found."""
         self._offsets: dict[tuple[str, int], array[int]] = {}
-        self._outstanding: deque[tuple[Message | Event, Future[Receipt]]] = deque()
-        self._authors: dict[str, str] = {}
+        """First offset and end of each run of records without a gap, one after the other."""
+        self._outstanding: deque[_Chunk] = deque()
         self._failed_in_a_row = 0
 
     def send(self, items: Iterable[Message | Event]) -> None:
@@ -129,14 +150,24 @@ class Sending:
         items : iterable of Message or Event
             Read once, as it is sent.
         """
-        for item in self._without_known(items):
+        with _short_turns():
+            self._send(items)
+
+    def _send(self, items: Iterable[Message | Event]) -> None:
+        before: dict[str, str] = {}
+        for items_read in _chunks(items):
+            # An event goes with its message, which mostly comes just before it.
+            authors = {item.id: item.author for item in items_read if isinstance(item, Message)}
+            chunk = _Chunk(self._without_known(items_read))
             while len(self._outstanding) >= WINDOW:
                 self._settle_oldest(None)
             if self._failed_in_a_row >= HOPELESS:
-                self._fail(item, "not tried: Kafka had not acknowledged the last ones")
+                problem = "not tried: Kafka had not acknowledged the last ones"
+                self._count(chunk.items, [problem] * len(chunk.items))
                 continue
-            author = None if isinstance(item, Message) else self._authors.get(item.target or "")
-            self._outstanding.append((item, self._producer.send(item, author=author)))
+            self._outstanding.append(chunk)  # before it is sent: Ctrl-C may come in between
+            chunk.receipt = self._producer.send_all(chunk.items, authors={**before, **authors})
+            before = authors
         self.settle(None)
 
     def settle(self, timeout: float | None) -> None:
@@ -152,29 +183,23 @@ class Sending:
         while self._outstanding:
             self._settle_oldest(None if end is None else max(0.0, end - time.monotonic()))
 
-    def _without_known(self, items: Iterable[Message | Event]) -> Iterator[Message | Event]:
-        source = iter(items)
-        while chunk := list(islice(source, CHUNK)):
-            # An event goes with its message, which mostly comes just before it.
-            authors = {item.id: item.author for item in chunk if isinstance(item, Message)}
-            known = self._known(chunk)
-            before, self._authors = self._authors, authors
-            self._authors = {**before, **authors}
-            for item in chunk:
-                self.found[item.channel] += 1
-                if (item.channel, item.id) in known:
-                    self.already[item.channel] += 1
-                    self.progress(1)
-                else:
-                    yield item
-            self._authors = authors
+    def _without_known(self, items: list[Message | Event]) -> list[Message | Event]:
+        """Return what is not archived, and count what is."""
+        known = self._known(items)
+        if not known:
+            return items
+        already = Counter(item.channel for item in items if (item.channel, item.id) in known)
+        self.already.update(already)
+        self.found.update(already)
+        self.progress(already.total())
+        return [item for item in items if (item.channel, item.id) not in known]
 
-    def _known(self, chunk: list[Message | Event]) -> set[tuple[str, str]]:
+    def _known(self, items: list[Message | Event]) -> set[tuple[str, str]]:
         """Return channel and id of what is archived."""
         if self._store is None or self.unchecked:
             return set()
         by_channel: dict[str, list[str]] = {}
-        for item in chunk:
+        for item in items:
             by_channel.setdefault(item.channel, []).append(item.id)
         try:
             return {
@@ -187,32 +212,49 @@ class Sending:
             return set()
 
     def _settle_oldest(self, timeout: float | None) -> None:
-        item, future = self._outstanding[0]  # taken off only then: Ctrl-C may come in between
+        chunk = self._outstanding[0]
+        outcomes: Sequence[Outcome | str]
         try:
-            receipt = future.result(timeout)
+            if chunk.receipt is None:  # Ctrl-C came just then
+                raise FutureTimeout
+            outcomes = chunk.receipt.result(timeout)
         except FutureTimeout:
             problem = "not acknowledged yet when the import was stopped"
-        except SendError as error:
-            problem = str(error)
-        else:
-            self._outstanding.popleft()
-            self.sent[item.channel] += 1
-            self._failed_in_a_row = 0
-            place = receipt.topic, receipt.partition
-            self._offsets.setdefault(place, array("q")).append(receipt.offset)
-            self.progress(1)
-            return
+            outcomes = [problem] * len(chunk.items)
+        self._count(chunk.items, outcomes)
         self._outstanding.popleft()
-        self._fail(item, problem)
 
-    def _fail(self, item: Message | Event, problem: str) -> None:
-        self.failed[item.channel] += 1
-        self._failed_in_a_row += 1
+    def _count(self, items: list[Message | Event], outcomes: Sequence[Outcome | str]) -> None:
+        """Count what became of items; a text says why one failed."""
+        sent: Counter[str] = Counter()
+        failed: Counter[str] = Counter()
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, Receipt):
+                sent[item.channel] += 1
+                self._failed_in_a_row = 0
+                self._note_place(outcome)
+            else:
+                failed[item.channel] += 1
+                self._note_problem(item, outcome)
+        self.sent.update(sent)
+        self.failed.update(failed)
+        self.found.update(sent + failed)
+        self.progress(len(items))
+
+    def _note_place(self, receipt: Receipt) -> None:
+        runs = self._offsets.setdefault((receipt.topic, receipt.partition), array("q"))
+        if runs and runs[-1] == receipt.offset:
+            runs[-1] += 1
+        else:
+            runs.extend((receipt.offset, receipt.offset + 1))
+
+    def _note_problem(self, item: Message | Event, problem: Outcome | str) -> None:
+        if not isinstance(problem, InvalidMessageError | ChannelNameError):
+            self._failed_in_a_row += 1
         if len(self.problems) < EXAMPLES:
             text = getattr(item, "body", "") or type(item).__name__.lower()
             shown = text if len(text) <= 60 else text[:60] + "..."
             self.problems.append(f"{item.channel}, {shown!r}: {problem}")
-        self.progress(1)
 
     def wait_archived(
         self,
@@ -247,10 +289,11 @@ class Sending:
             raise RuntimeError("Sending needs a MessageStore to wait for the archive")
         ids = channels.topic_ids()
         wanted = {
-            f"{ids[topic]}/{partition}": offsets
-            for (topic, partition), offsets in self._offsets.items()
+            f"{ids[topic]}/{partition}": runs
+            for (topic, partition), runs in self._offsets.items()
             if topic in ids
         }
+        spans = {place: (min(runs), max(runs)) for place, runs in wanted.items()}
         advanced_at = time.monotonic()
         last: dict[str, int] | None = None
         while True:
@@ -262,8 +305,7 @@ class Sending:
             if now != last:
                 last, advanced_at = now, time.monotonic()
             missing = sum(
-                max(0, max(offsets) + 1 - max(min(offsets), now.get(place, 0)))
-                for place, offsets in wanted.items()
+                max(0, end - max(first, now.get(place, 0))) for place, (first, end) in spans.items()
             )
             progress(missing)
             if not missing:
@@ -281,17 +323,46 @@ class Sending:
         """Count which of our records the archive has put aside."""
         assert self._store is not None
         letters = self._store.database["dead_letters"]
-        for place, offsets in wanted.items():
+        for place, runs in wanted.items():
             topic_id, _, partition = place.rpartition("/")
-            between = {"$gte": min(offsets), "$lte": max(offsets)}
+            ours = list(zip(runs[::2], runs[1::2], strict=True))
+            between = {"$gte": min(runs), "$lt": max(runs)}
             where = {"topic_id": topic_id, "partition": int(partition), "offset": between}
             with self._store.answering():
                 found = {one["offset"]: one for one in letters.find(where, {"value": 0})}
-            for offset in set(found).intersection(offsets):
-                self.put_aside += 1
-                if len(self.problems) < EXAMPLES:
-                    one = found[offset]
-                    self.problems.append(f"{one['topic']}, offset {offset}: {one['reason']}")
+            for offset, one in found.items():
+                if any(first <= offset < end for first, end in ours):
+                    self.put_aside += 1
+                    if len(self.problems) < EXAMPLES:
+                        self.problems.append(f"{one['topic']}, offset {offset}: {one['reason']}")
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Let threads take turns more often: else Kafka's answers wait for who reads and encodes."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(min(usual, TURN_SECONDS))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def _chunks(items: Iterable[Message | Event]) -> Iterator[list[Message | Event]]:
+    """Yield items by the chunk, the last one perhaps not full."""
+    chunk: list[Message | Event] = []
+    size = 0
+    for item in items:
+        chunk.append(item)
+        if isinstance(item, Message):
+            size += len(item.body)
+            if item.attachment is not None:
+                size += len(item.attachment.data)
+        if len(chunk) >= CHUNK or size >= CHUNK_SIZE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _positions(store: MessageStore) -> dict[str, int]:

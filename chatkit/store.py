@@ -27,14 +27,35 @@ from chatkit.query import Query
 from chatkit.settings import Settings
 from chatkit.timeline import Order
 
-__all__ = ["CLOCKS_MS", "ORDER", "MessageStore", "between"]
+__all__ = [
+    "CHANGED_INDEX",
+    "CLOCKS_MS",
+    "ORDER",
+    "PLACE_INDEX",
+    "SEGMENT_HEADER",
+    "MessageStore",
+    "between",
+    "beyond",
+    "holding",
+    "reacted",
+]
 
 Document = dict[str, Any]
 
 ORDER = ("placed_at", "partition", "offset", "_id")
 """The fields by which messages are in order, after ``channel``."""
+PLACE_INDEX = "place"
+"""Name of the index that finds messages by where they lie in Kafka."""
+CHANGED_INDEX = "changed"
+"""Name of the index of those messages alone that events were about."""
 CLOCKS_MS = 3_600_000
 """How far a sender's clock may be from Kafka's for its joining to be found, ms."""
+SEGMENT_HEADER = (
+    "channel", "topic_id", "partition", "first", "last", "rows", "least", "greatest", "version",
+    "ready", "size", "check", "seal",
+)  # fmt: skip
+"""What describes a segment, in the order of its index."""
+PLACE = ("topic_id", "partition", "offset")
 
 
 class MessageStore:
@@ -90,6 +111,10 @@ class MessageStore:
         """Who looks, by the settings."""
         return self._settings.user
 
+    def channel_of(self, topic: str) -> str | None:
+        """Return the channel that lives in a topic, by the settings, or None."""
+        return self._settings.channel_of(topic)
+
     @property
     def messages(self) -> Collection[Document]:
         """The collection of messages."""
@@ -99,6 +124,11 @@ class MessageStore:
     def events(self) -> Collection[Document]:
         """The collection of events."""
         return self.database["events"]
+
+    @property
+    def segments(self) -> Collection[Document]:
+        """The collection of segments: copies of messages in columns, for loading."""
+        return self.database["segments"]
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
@@ -145,12 +175,25 @@ class MessageStore:
                         [("channel", ASCENDING), ("pinned_at", ASCENDING)],
                         partialFilterExpression={"pinned_at": {"$exists": True}},
                     ),
+                    IndexModel(
+                        [("channel", ASCENDING), ("placed_at", ASCENDING)],
+                        name=CHANGED_INDEX,
+                        partialFilterExpression={"rev": {"$gt": 0}},
+                    ),
+                    # Each partition adds at one place only, which costs little.
+                    IndexModel(
+                        [(name, ASCENDING) for name in ("channel", *PLACE)], name=PLACE_INDEX
+                    ),
                 ]
             )
             self.events.create_indexes(
                 [IndexModel([("channel", ASCENDING), ("target", ASCENDING), ("at", ASCENDING)])]
             )
             self.database["read_marks"].create_indexes([IndexModel([("user", ASCENDING)])])
+            self.segments.create_indexes(
+                # All but the columns themselves, so that they are not touched to choose from.
+                [IndexModel([(name, ASCENDING) for name in SEGMENT_HEADER])]
+            )
             found = self.database["meta"].find_one_and_update(
                 {"_id": "archive"},
                 {"$setOnInsert": {"archive_id": uuid.uuid4().hex[:12]}},
@@ -362,6 +405,7 @@ class MessageStore:
         Positions stay: what is still in Kafka is not archived a second time.
         """
         with self.answering():
+            self.segments.delete_many({"channel": channel})
             self.events.delete_many({"channel": channel})
             letters = {"topic": self._settings.topic_of(channel)}
             self.database["dead_letters"].delete_many(letters)
@@ -372,7 +416,9 @@ class MessageStore:
                 {"messages": {"$in": ids}}, {"$pull": {"messages": {"$in": ids}}}
             )
             self.database["attachments"].delete_many({"messages": []})
-            return self.messages.delete_many({"channel": channel}).deleted_count
+            deleted = self.messages.delete_many({"channel": channel}).deleted_count
+            self.segments.delete_many({"channel": channel})  # what was built meanwhile
+            return deleted
 
 
 def between(channel: str, after: Order | None, before: Order | None) -> Document:
@@ -381,7 +427,7 @@ def between(channel: str, after: Order | None, before: Order | None) -> Document
     for key, operator in ((after, "gt"), (before, "lt")):
         if key is not None:
             values = dict(zip(ORDER, (DatetimeMS(key[0]), *key[1:]), strict=True))
-            branches.append({"$or": _beyond(values, f"${operator}")})
+            branches.append({"$or": beyond(values, f"${operator}")})
             # Lets the index bound the scan, which an $or alone does not.
             bounds[f"${operator}e"] = values["placed_at"]
     return {
@@ -391,13 +437,35 @@ def between(channel: str, after: Order | None, before: Order | None) -> Document
     }
 
 
+def holding(channel: str, topic_id: str, partition: int, first: int, last: int) -> Document:
+    """Return the filter for the segments that hold some offsets of a partition, ends included.
+
+    Who has put messages there, or taken them or their text away, deletes these segments right after
+    that: their builder relies on it.
+    """
+    return {
+        "channel": channel,
+        "topic_id": topic_id,
+        "partition": partition,
+        "first": {"$lte": last},
+        "last": {"$gte": first},
+    }
+
+
+def reacted(name: str) -> Document:
+    """Return the filter for messages that somebody has reacted to."""
+    mine = {"$in": [{"$literal": name}, "$$this.v"]}
+    each = {"$map": {"input": {"$objectToArray": "$reactions"}, "in": mine}}
+    return {"reactions": {"$type": "object"}, "$expr": {"$anyElementTrue": each}}
+
+
 def _earlier(key: Order) -> Document:
     """Return the filter for what comes before a key, in any channel."""
     values = dict(zip(ORDER, (DatetimeMS(key[0]), *key[1:]), strict=True))
-    return {"placed_at": {"$lte": values["placed_at"]}, "$or": _beyond(values, "$lt")}
+    return {"placed_at": {"$lte": values["placed_at"]}, "$or": beyond(values, "$lt")}
 
 
-def _beyond(key: Mapping[str, Any], operator: str) -> list[Document]:
+def beyond(key: Mapping[str, Any], operator: str) -> list[Document]:
     """Return the branches of an ``$or`` for all that sorts on one side of a key."""
     names = list(key)
     return [

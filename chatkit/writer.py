@@ -14,7 +14,7 @@ import bson
 import msgspec
 from bson.binary import Binary
 from bson.errors import BSONError
-from pymongo import UpdateOne
+from pymongo import DeleteMany, UpdateOne
 from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -36,7 +36,8 @@ from chatkit.message import (
     Received,
     decode_channel_record,
 )
-from chatkit.store import MessageStore
+from chatkit.purged import Marks
+from chatkit.store import MessageStore, holding
 
 __all__ = ["BatchWriter", "Written"]
 
@@ -75,6 +76,7 @@ class BatchWriter:
 
     def __init__(self, store: MessageStore) -> None:
         self._store = store
+        self._marks: Marks | None = None
 
     def write(self, batch: DecodedBatch) -> Written:
         """Write some partitions' documents, then how far each partition is archived.
@@ -89,7 +91,9 @@ class BatchWriter:
         pymongo.errors.PyMongoError
             MongoDB did not take it; the same call may be tried again, and again.
         """
-        messages, events, attachments = batch.messages, batch.events, batch.attachments
+        if self._marks is None:
+            self._marks = Marks.read(self._store)
+        messages, events, attachments = _not_purged(batch, self._marks)
         refused = list(batch.refused)
         for part in batch.parts:
             if part.channel is None:
@@ -101,6 +105,10 @@ class BatchWriter:
         strange += strange_events
         if strange:
             refused += self._refuse(strange, batch)
+        # Looked for again once the documents are stored: either we see the mark of a purge, or the
+        # purge, which leaves it first, sees the documents.
+        self._marks = Marks.read(self._store)
+        self._marks.take_out(self._store, batch.messages, batch.events)
 
         touched = {(event["channel"], event["target"]) for event in events if event["target"]}
         touched |= self._with_waiting_events(new_messages)
@@ -109,7 +117,13 @@ class BatchWriter:
             touched |= {(one["channel"], one["_id"]) for one in messages if one["attachment"]}
         self.refold(touched, again=len(new_events) < len(events))
 
-        put_aside = self._put_aside(refused)
+        put_aside = self._put_aside(self._marks.letters(refused))
+        # Records that were archived before, or put aside, may add to what a segment holds.
+        self._discard_segments(
+            (one.channel, one.topic_id, one.partition, *_offsets(one))
+            for one in batch.parts
+            if one.channel is not None
+        )
         self._advance(batch.parts)
         new = len(new_messages) + len(new_events)
         return Written(
@@ -165,7 +179,7 @@ class BatchWriter:
     ) -> None:
         events, moderators = facts
         updates: list[UpdateOne] = []
-        deleted: list[str] = []
+        deleted: dict[str, Document] = {}
         for document in self._store.messages.find({"channel": channel, "_id": {"$in": ids}}):
             message = received_message(document).item
             assert isinstance(message, Message)
@@ -174,11 +188,15 @@ class BatchWriter:
             guard = {"_id": message.id, "channel": channel, "rev": older}
             updates.append(UpdateOne(guard, fold_update(folded)))
             if folded.deleted_ms is not None:
-                deleted.append(message.id)
+                deleted[message.id] = document
         if updates:
             self._store.messages.bulk_write(updates, ordered=False)
         if deleted:
-            self._forget_texts(channel, deleted)
+            self._forget_texts(channel, list(deleted))
+            self._discard_segments(
+                (channel, one["topic_id"], one["partition"], one["offset"], one["offset"])
+                for one in deleted.values()
+            )
 
     def _forget_texts(self, channel: str, message_ids: list[str]) -> None:
         """Take the texts of deleted messages out of their edits, and their attachments away."""
@@ -189,6 +207,12 @@ class BatchWriter:
         if attachments.find_one(held, {"_id": 1}) is not None:
             attachments.update_many(held, {"$pull": {"messages": {"$in": message_ids}}})
             attachments.delete_many({"messages": []})
+
+    def _discard_segments(self, places: Iterable[tuple[str, str, int, int, int]]) -> None:
+        """Throw away the copies in columns of some offsets of channels' partitions."""
+        deletes = [DeleteMany(holding(*place)) for place in places]
+        if deletes:
+            self._store.segments.bulk_write(deletes, ordered=False)
 
     def _insert(
         self, collection: MongoCollection[Document], documents: list[Document], look_first: bool
@@ -310,6 +334,8 @@ class BatchWriter:
                 letter = unreadable(raw, str(error))
                 refused.append(dead_letter_document(letter, batch.topic_id, archived_ms))
                 continue
+            if self._marks is not None:
+                record = self._marks.record(record)
             document = channel_document(record, batch.topic_id, raw.offset, archived_ms)
             try:
                 channels.replace_one(older, document, upsert=True)
@@ -372,6 +398,23 @@ class BatchWriter:
             for part in parts
         ]
         self._store.database["positions"].bulk_write(updates, ordered=False)
+
+
+def _not_purged(
+    batch: DecodedBatch, marks: Marks
+) -> tuple[list[Document], list[Document], dict[str, Attachment]]:
+    """Return a batch's messages, events and attachments without what purges have marked."""
+    if not marks:
+        return batch.messages, batch.events, batch.attachments
+    messages = [one for one in batch.messages if not marks.cover_message(one)]
+    events = [one for event in batch.events if (one := marks.event(event)) is not None]
+    kept = {one["_id"] for one in messages}
+    files = {name: file for name, file in batch.attachments.items() if name in kept}
+    return messages, events, files
+
+
+def _offsets(part: PartitionBatch) -> tuple[int, int]:
+    return part.records[0].offset, part.records[-1].offset
 
 
 def _can_be_encoded(document: Document) -> bool:

@@ -68,7 +68,14 @@ FIELDS = {
     "rev",
 }
 """What each document of ``messages`` has, as the design lists it."""
-NOW_AND_THEN = {"original", "edited_at", "deleted_at", "reactions", "pinned_at"}
+NOW_AND_THEN = {
+    "original",
+    "edited_at",
+    "deleted_at",
+    "reactions",
+    "reaction_count",
+    "pinned_at",
+}
 """What a document has only where it happened."""
 PLACE = {"topic", "topic_id", "partition", "offset", "appended_at"}
 
@@ -353,7 +360,7 @@ def test_a_deletion_leaves_nothing_of_the_text_the_attachment_or_the_reactions()
     ]
     document = message_document(one, "T", ARCHIVED)
     document = updated(document, fold_update(fold(one.item, some)))  # type: ignore[arg-type]
-    assert set(document) == FIELDS | {"original", "edited_at", "reactions", "pinned_at"}
+    assert set(document) == FIELDS | NOW_AND_THEN - {"deleted_at"}
     some.append(put(Delete.new("general", "ana", "m1"), 4, offset=11))
     document = updated(document, fold_update(fold(one.item, some)))  # type: ignore[arg-type]
     assert set(document) == FIELDS | {"deleted_at"}

@@ -31,7 +31,7 @@ from chatkit import history
 from chatkit.archiver import Archiver
 from chatkit.batches import PartitionBatch, decode_batches
 from chatkit.errors import ChannelNameError, InputError, QueryError, StoreUnavailableError
-from chatkit.history import MESSAGE_SCHEMA, DamagedMessageWarning, load
+from chatkit.history import MESSAGE_SCHEMA, DamagedMessageWarning, load, reading
 from chatkit.local import LocalStack
 from chatkit.message import (
     Attachment,
@@ -48,6 +48,8 @@ from chatkit.message import (
 from chatkit.producer import ChatProducer
 from chatkit.query import parse
 from chatkit.room import ChatRoom
+from chatkit.segments import columns
+from chatkit.segments.rows import raw_batches
 from chatkit.settings import Settings, read_local_state
 from chatkit.store import MessageStore
 from chatkit.timeline import Timeline
@@ -69,6 +71,8 @@ DTYPES = {
     "source": "str",
     "edited_at": "datetime64[ms, UTC]",
     "deleted_at": "datetime64[ms, UTC]",
+    "pinned_at": "datetime64[ms, UTC]",
+    "reactions": "int64",
     "attachment_name": "str",
     "attachment_type": "str",
     "attachment_size": "Int64",
@@ -175,6 +179,7 @@ def slow_way(store: MessageStore) -> pd.DataFrame:
             {
                 **{name: document.get(name) for name in MESSAGE_SCHEMA.names},
                 "id": document["_id"],
+                "reactions": sum(map(len, document.get("reactions", {}).values())),
                 **{f"attachment_{part}": attachment.get(part) for part in ("name", "type", "size")},
             }
         )
@@ -240,6 +245,7 @@ def test_the_schema_says_which_columns_every_message_has() -> None:
         "reply_to",
         "edited_at",
         "deleted_at",
+        "pinned_at",
         "attachment_name",
         "attachment_type",
         "attachment_size",
@@ -263,8 +269,8 @@ def test_the_size_of_a_piece_changes_nothing(
 ) -> None:
     write(*many_messages(300))
     whole = load(store)
-    monkeypatch.setattr(history, "BATCH_ROWS", 7)
-    monkeypatch.setattr(history, "CHUNK_BYTES", 5000)
+    monkeypatch.setattr(columns, "BATCH_ROWS", 7)
+    monkeypatch.setattr(columns, "CHUNK_BYTES", 5000)
     pd.testing.assert_frame_equal(load(store), whole)
 
 
@@ -359,7 +365,7 @@ def test_a_query_gives_the_rows_that_its_mask_gives(
     pd.testing.assert_frame_equal(load(store, parse(query), limit=limit), expected)
 
 
-def test_a_query_can_ask_for_what_no_column_holds(store: MessageStore, write: Write) -> None:
+def test_reactions_and_pins_can_be_asked_for(store: MessageStore, write: Write) -> None:
     liked, pinned, plain = say("general", "liked"), say("general", "pinned"), say("general", "x")
     write(liked, pinned, plain, event(React, liked, emoji="👍"), event(Pin, pinned))
     assert load(store, "has:reaction")["body"].tolist() == ["liked"]
@@ -414,7 +420,7 @@ def test_a_query_may_look_for_long_behind_every_batch(
 ) -> None:
     """MongoDB answers when it has a batch full, and what matches may be far between."""
     write(*many_messages(60))
-    monkeypatch.setattr(history, "BATCH_ROWS", 10)
+    monkeypatch.setattr(columns, "BATCH_ROWS", 10)
     remaining: list[float | None] = []
     plain = RawBatchCursor.next
 
@@ -648,7 +654,7 @@ def test_a_long_load_shows_its_progress_and_a_short_one_nothing(
     write(*(say("general", str(number)) for number in range(30)))
     load(store)
     assert capsys.readouterr().err == ""
-    plain = history.tqdm
+    plain = reading.tqdm
     bars = []
 
     def at_once(**more: Any) -> Any:
@@ -656,7 +662,7 @@ def test_a_long_load_shows_its_progress_and_a_short_one_nothing(
         bars.append(plain(**more))
         return bars[-1]
 
-    monkeypatch.setattr(history, "tqdm", at_once)
+    monkeypatch.setattr(reading, "tqdm", at_once)
     load(store)
     load(store, channel="general", limit=10)
     assert [(bar.n, bar.total) for bar in bars] == [(30, 30), (10, 10)]
@@ -684,7 +690,7 @@ def test_a_mongodb_that_freezes_while_it_sends_is_told_in_time(
     with MessageStore(settings.replace(mongo_timeout=1.0)) as store:
         # More than the socket's buffers hold, so that it has not all been sent.
         store.messages.insert_many({"_id": str(n), "body": "x" * 100_000} for n in range(600))
-        batches = history._raw_batches(store, None, None)
+        batches = raw_batches(store.messages, {})
         next(batches)
         os.kill(mongod, signal.SIGSTOP)
         try:
@@ -821,7 +827,7 @@ def test_damage_among_thousands_costs_only_what_is_damaged(
     items = many_messages(2500)
     write(*items)
     whole = load(store)
-    monkeypatch.setattr(history, "CHUNK_BYTES", 100_000)
+    monkeypatch.setattr(columns, "CHUNK_BYTES", 100_000)
     bad = whole["id"][whole.index % 97 == 5].tolist()
     store.messages.update_many({"_id": {"$in": bad}}, {"$set": {"author": 7}})
     with pytest.warns(DamagedMessageWarning) as caught:
@@ -849,8 +855,8 @@ def test_the_quick_and_the_slow_way_decode_alike(store: MessageStore, write: Wri
     """Ours on top of a class of pymongoarrow that promises nothing: notice when it changes."""
     write(*many_messages(500))
     data = b"".join(store.messages.find_raw_batches())
-    quick, problems = history._decode(data)
-    slow, slow_problems = history._decode_slowly(data)
+    quick, problems = columns.decode(data)
+    slow, slow_problems = columns.decode_slowly(data)
     assert problems == slow_problems == {}
     assert quick.equals(slow)
     assert quick.schema == MESSAGE_SCHEMA

@@ -20,18 +20,18 @@ PACKAGE = Path(chatkit.__file__).parent
 # for a module or a folder of chatkit.
 LAYERS = [
     "errors  wording  emojis  futures",
-    "message",
+    "message  markup",
     "settings  fold  query",
     "diagnosis",
-    "timeline  documents  connection  mongo_errors  services  local  importers",
+    "timeline  documents  connection  mongo_errors  services  local  importers  pseudonyms",
     "producer  consumer  store  share  bots",
-    "channels  batches  read_marks",
+    "channels  batches  read_marks  purged",
     "writer  view  presence  lens",
     "changes",
     "segments  dead_letters  overview",
-    "live",
+    "live  purge",
     "archiver  room  history",
-    "stats  commands",
+    "stats  commands  exporting",
     "plots",
     "sending  widgets  console  workshop  doctor  lab",
     "cli",
@@ -52,14 +52,17 @@ NARROW = {
     "share": "errors  wording  message",
     "changes": "presence  timeline",
     "commands": "errors  wording  emojis  futures  room  timeline",
-    "widgets": "errors  settings  message  emojis  futures  fold  timeline  query  share  changes  "
-    "presence  room  commands  history  stats  plots",
+    "pseudonyms": "errors",
+    "purged": "message  store",
+    "exporting": "errors  wording  message  markup  emojis  query  store  history  pseudonyms",
+    "widgets": "errors  settings  message  markup  emojis  futures  fold  timeline  query  share  "
+    "changes  presence  room  commands  history  stats  plots",
     "console": "errors  wording  settings  message  fold  timeline  query  room  commands",
 }
 
 # What only some may know: nothing writes messages to MongoDB but the archiver, and what it put
 # aside.
-FOR_FEW = {"writer": "archiver  dead_letters"}
+FOR_FEW = {"writer": "archiver  dead_letters  purge"}
 
 # Which of chatkit may import a library, where not all may. ``kafka`` in ``local`` asks whether a
 # broker answers yet, and ``pymongo`` whether mongod does.
@@ -68,15 +71,16 @@ KNOWS = {
     "ipywidgets": "widgets",
     "traitlets": "widgets",
     "IPython": "widgets  workshop",
+    "networkx": "stats  plots",
     "plotly": "plots  share",
     "kafka": "diagnosis  connection  producer  consumer  channels  presence  lens  archiver  "
     "workshop  local",
-    "bson": "documents  store  writer  segments  history  stats  read_marks  dead_letters",
-    "pymongo": "mongo_errors  store  writer  archiver  segments  history  stats  read_marks  lens  "
-    "dead_letters  local",
+    "bson": "documents  store  writer  segments  history  stats  read_marks  dead_letters  purged",
+    "pymongo": "mongo_errors  store  writer  archiver  segments  history  stats  read_marks  "
+    "lens  dead_letters  local  purge  exporting",
     "pymongoarrow": "history  segments  stats",
-    "pyarrow": "history  segments  stats  share",
-    "pandas": "query  history  segments  stats  plots  share  workshop  widgets  cli",
+    "pyarrow": "history  segments  stats  share  exporting",
+    "pandas": "query  history  segments  stats  plots  share  workshop  widgets  cli  exporting",
     "typer": "cli",
     "prompt_toolkit": "console",
     "rich": "cli  console  local",

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from chatkit import markup
+from chatkit.markup import PYGMENTS_CSS, emoji_names, needs_markup, to_html
 from chatkit.message import BODY_LIMIT, Message, check
 from chatkit.query import mentions
-from chatkit.widgets import markup
-from chatkit.widgets.markup import PYGMENTS_CSS, emoji_names, needs_markup, to_html
 from tests.xss import FILES, NAMES, PAYLOADS
 
 any_time = settings(deadline=None)

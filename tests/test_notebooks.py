@@ -12,6 +12,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from chatkit import sample
 from chatkit.archiver import Archiver
 from chatkit.documents import message_document
 from chatkit.message import Message, Received
@@ -130,6 +131,33 @@ def test_the_history_notebook_shows_what_is_in_the_archive(
     (figure,) = outputs_of(notebook, "draw-the-days")
     traces = figure["data"]["application/vnd.plotly.v1+json"]["data"]
     assert {trace["name"] for trace in traces} == {"general", "tools"}
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("name", "pictures"), [("03-history", 1), ("04-channel-statistics", 6), ("05-conversations", 5)]
+)
+def test_statistics_notebooks_draw_the_sample(
+    name: str,
+    pictures: int,
+    settings: Settings,
+    archiver_factory: Callable[..., Archiver],
+    tmp_path: Path,
+) -> None:
+    archiver_factory()
+    assert sample.add(settings) == len(sample.items())
+    assert sample.add(settings) == 0, "what is there is not sent again"
+    notebook = run(next(path for path in NOTEBOOKS if path.stem == name), tmp_path)
+    assert "68 messages" in text_of(notebook)
+    figures = [
+        output["data"]["application/vnd.plotly.v1+json"]["data"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "application/vnd.plotly.v1+json" in output.get("data", {})
+    ]
+    assert len(figures) == pictures
+    assert all(figures), "each has something to show"
 
 
 def test_a_failing_notebook_shows_its_cell(tmp_path: Path) -> None:

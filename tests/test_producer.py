@@ -13,7 +13,7 @@ from concurrent.futures import wait as wait_for
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaProducer, TopicPartition
 
 from chatkit.channels import Channels
 from chatkit.consumer import decode_record, make_reader, read_range, read_records
@@ -172,6 +172,97 @@ def test_bulk_mode_sends_everything_in_order(settings: Settings, channels: Chann
         assert bulk.flush(30)
     assert all(receipt.done() for receipt in receipts)
     assert [one.item for one in read(channels, settings)] == sent
+
+
+def test_many_are_sent_at_once_in_order_with_a_receipt_each(
+    settings: Settings, channels: Channels
+) -> None:
+    channels.create("wide", partitions=4)
+    sent = [
+        message(f"old text {n}", author=f"author {n % 50}", channel="wide" if n % 2 else "general")
+        for n in range(3000)
+    ]
+    with ChatProducer(settings, bulk=True) as bulk:
+        outcomes = bulk.send_all(sent).result(30)
+        assert bulk.flush(0)
+    receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+    assert len(receipts) == len(sent)
+    found = {
+        (one.topic, one.partition, one.offset): one.item
+        for channel in ("general", "wide")
+        for one in read(channels, settings, channel)
+    }
+    assert [found[one.topic, one.partition, one.offset] for one in receipts] == sent
+    last: dict[tuple[str, int], int] = {}
+    for one in receipts:
+        assert one.offset == last.get((one.topic, one.partition), -1) + 1
+        last[one.topic, one.partition] = one.offset
+
+
+def test_of_many_what_breaks_a_rule_or_has_no_channel_has_its_error_in_its_place(
+    settings: Settings, channels: Channels, producer: ChatProducer
+) -> None:
+    sent = [
+        message("one"),
+        message(" "),
+        message("two", channel="nowhere"),
+        message("three", channel="No Channel"),
+        message("four"),
+    ]
+    first, empty, lost, unnamed, last = producer.send_all(sent).result(20)
+    assert isinstance(first, Receipt)
+    assert isinstance(empty, InvalidMessageError)
+    assert isinstance(lost, SendError)
+    assert lost.item == sent[2]
+    assert isinstance(unnamed, ChannelNameError)
+    assert isinstance(last, Receipt)
+    assert [one.item for one in read(channels, settings)] == [sent[0], sent[4]]
+
+
+def test_of_many_nothing_that_can_be_sent_is_settled_at_once(producer: ChatProducer) -> None:
+    assert producer.send_all([]).result(0) == []
+    (error,) = producer.send_all([message("")]).result(0)
+    assert isinstance(error, InvalidMessageError)
+
+
+def test_what_was_sent_at_once_and_one_by_one_keeps_its_order(
+    settings: Settings, channels: Channels, producer: ChatProducer
+) -> None:
+    sent = [message(f"text {n}") for n in range(90)]
+    for first in range(0, 90, 30):
+        producer.send_all(sent[first : first + 20])
+        for one in sent[first + 20 : first + 30]:
+            producer.send(one)
+    assert producer.flush(20)
+    assert [one.item for one in read(channels, settings)] == sent
+
+
+def test_closing_answers_for_each_of_many(settings: Settings) -> None:
+    producer = ChatProducer(settings.replace(bootstrap_servers="127.0.0.1:1"), bulk=True)
+    sent = [message(f"text {n}") for n in range(50)]
+    many = [producer.send_all(sent), producer.send_all(sent[:1])]
+    producer.close(timeout=0.5)
+    outcomes = [outcome for one in many for outcome in one.result(1)]
+    assert len(outcomes) == 51
+    for outcome in outcomes:
+        assert isinstance(outcome, SendError)
+        assert "closed" in str(outcome) or "127.0.0.1:1" in str(outcome)
+    with pytest.raises(RuntimeError, match="make a new one"):
+        producer.send_all(sent)
+
+
+def test_a_key_has_the_partition_that_every_client_of_kafka_gives_it(
+    settings: Settings, channels: Channels, producer: ChatProducer
+) -> None:
+    channels.create("wide", partitions=7)
+    names = [f"author {n}" for n in range(40)] * 2  # the second time their hashes are known
+    ours = producer.send_all([message("hi", author=name, channel="wide") for name in names])
+    partitions = [one.partition for one in ours.result(20) if isinstance(one, Receipt)]
+    plain = KafkaProducer(**settings.kafka_config())
+    topic = settings.topic_of("wide")
+    theirs = [plain.send(topic, key=name.encode(), value=b"{}").get(20) for name in names]
+    plain.close(timeout=5)
+    assert partitions == [one.partition for one in theirs]
 
 
 def test_many_threads_may_send_at_once_and_each_message_is_there_once(

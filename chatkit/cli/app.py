@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from chatkit.cli import archive, channels, chat, doctor, importing, lab, services
+from chatkit.cli import (
+    archive,
+    channels,
+    chat,
+    doctor,
+    exporting,
+    importing,
+    lab,
+    purge,
+    segments,
+    services,
+    stats,
+)
 
 __all__ = ["app"]
 
@@ -24,7 +36,10 @@ for command in (
     services.down,
     services.status,
     archive.archive,
+    stats.stats,
+    exporting.export,
+    purge.purge,
 ):
     app.command()(command)
-for group in (channels.app, importing.app):
+for group in (channels.app, importing.app, segments.app):
     app.add_typer(group)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from chatkit.cli.import_report import Result, note_file, report
 from chatkit.cli.options import DataOption, settings_for
-from chatkit.cli.output import console, one_line, print_json, quiet_logs, say, warn
-from chatkit.errors import ServiceError, StoreUnavailableError
+from chatkit.cli.output import console, quiet_logs, warn
+from chatkit.errors import InputError, ServiceError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from chatkit.importers import ImportedChannel, Item, Tally
-    from chatkit.sending import Sending
     from chatkit.settings import Settings
 
 __all__ = ["app"]
@@ -32,10 +32,70 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+PathsArgument = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="Files, or folders of them.")
+]
+ChannelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--channel",
+        metavar="NAME",
+        help="Name of the channel here. Default: what the source says.",
+        show_default=False,
+    ),
+]
+ZoneOption = Annotated[
+    str,
+    typer.Option(
+        "--zone", metavar="ZONE", help="Time zone of the times in it, such as Europe/Berlin."
+    ),
+]
+PrivateOption = Annotated[
+    bool,
+    typer.Option(
+        "--private",
+        help="Also private channels and direct messages, which everybody can read here.",
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Only read; show counts, time span, first messages and what is not understood.",
+    ),
+]
+NotesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--notes",
+        metavar="FILE",
+        help="Write every line that was skipped or mended into a table, with number and reason.",
+        show_default=False,
+    ),
+]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Return when all of it is archived in MongoDB.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+
+
+class _How(NamedTuple):
+    """What all formats can be told."""
+
+    dry_run: bool
+    notes: Path | None
+    wait: bool
+    data: Path | None
+    as_json: bool
+
 
 @app.callback()
 def importing() -> None:
-    """Import chat histories of other programs into channels."""
+    """Import chat histories of other programs into channels.
+
+    What was imported before is not imported twice, so an import that was interrupted is run again
+    to go on. Exit code 1 if anything could not be imported.
+    """
 
 
 @app.command()
@@ -43,166 +103,274 @@ def slack(
     path: Annotated[
         Path, typer.Argument(metavar="DIR", help="A Slack export: the folder or the zip file.")
     ],
-    private: Annotated[
-        bool,
-        typer.Option(
-            "--private",
-            help="Also private channels and direct messages, which everybody can read here.",
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only read and count; send nothing.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Return when all of it is archived in MongoDB.")
-    ] = False,
+    private: PrivateOption = False,
+    dry_run: DryRunOption = False,
+    notes: NotesOption = None,
+    wait: WaitOption = False,
     data: DataOption = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, for programs.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Import a Slack workspace export.
-
-    What was imported before is not imported twice. Exit code 1 if anything could not be imported.
-    """
+    """Import a Slack workspace export."""
     from chatkit.importers import slack as importer
 
-    _run(
-        importer.channels(path, private=private),
-        lambda: importer.read(path, private=private),
-        data=data,
-        dry_run=dry_run,
-        wait=wait,
-        as_json=as_json,
-    )
+    how = _How(dry_run, notes, wait, data, as_json)
+    _run(importer, path, how, private=private)
+
+
+@app.command()
+def irc(
+    paths: PathsArgument,
+    channel: ChannelOption = None,
+    zone: ZoneOption = "UTC",
+    links: Annotated[
+        bool,
+        typer.Option(
+            "--links", help="Take replies from the files NAME.annotation.txt beside the logs."
+        ),
+    ] = False,
+    bots: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bots",
+            metavar="NICK",
+            help="A program's nick, besides ubottu and ubotu; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: DryRunOption = False,
+    notes: NotesOption = None,
+    wait: WaitOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import IRC logs: of irssi, WeeChat, ZNC, mIRC, XChat, HexChat, EnergyMech and the like.
+
+    The channel is the file's, if its name has one after a '#', else what the lines name.
+    """
+    from chatkit.importers import irc as importer
+
+    how = _How(dry_run, notes, wait, data, as_json)
+    options = {"channel": channel, "zone": zone, "links": links, "bots": bots or []}
+    _run(importer, paths, how, by_line=True, **options)
+
+
+@app.command()
+def discord(
+    paths: PathsArgument,
+    channel: ChannelOption = None,
+    dry_run: DryRunOption = False,
+    notes: NotesOption = None,
+    wait: WaitOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import channels of Discord, as DiscordChatExporter writes them as JSON."""
+    from chatkit.importers import discord as importer
+
+    _run(importer, paths, _How(dry_run, notes, wait, data, as_json), channel=channel)
+
+
+@app.command()
+def telegram(
+    paths: PathsArgument,
+    channel: ChannelOption = None,
+    zone: ZoneOption = "UTC",
+    private: PrivateOption = False,
+    dry_run: DryRunOption = False,
+    notes: NotesOption = None,
+    wait: WaitOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import chats that Telegram Desktop exported as JSON."""
+    from chatkit.importers import telegram as importer
+
+    how = _How(dry_run, notes, wait, data, as_json)
+    _run(importer, paths, how, channel=channel, zone=zone, private=private)
+
+
+@app.command()
+def whatsapp(
+    paths: PathsArgument,
+    channel: ChannelOption = None,
+    zone: ZoneOption = "UTC",
+    day_first: Annotated[
+        bool | None,
+        typer.Option(
+            "--day-first/--month-first",
+            help="Whether 3/4 is in April or in March. Default: found out from the file.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: DryRunOption = False,
+    notes: NotesOption = None,
+    wait: WaitOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import chats that WhatsApp exported as text."""
+    from chatkit.importers import whatsapp as importer
+
+    how = _How(dry_run, notes, wait, data, as_json)
+    options = {"channel": channel, "zone": zone, "day_first": day_first}
+    _run(importer, paths, how, by_line=True, **options)
+
+
+@app.command()
+def zulip(
+    paths: PathsArgument,
+    private: PrivateOption = False,
+    dry_run: DryRunOption = False,
+    notes: NotesOption = None,
+    wait: WaitOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a Zulip export, or what zulip-archive fetched."""
+    from chatkit.importers import zulip as importer
+
+    _run(importer, paths, _How(dry_run, notes, wait, data, as_json), private=private)
+
+
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="FIELD=NAME",
+        help="Which column holds what, such as author=nick; may be given again. Default: as the "
+        "columns' names tell.",
+        show_default=False,
+    ),
+]
+UnitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--unit",
+        metavar="UNIT",
+        help="Of times that are numbers: s, ms, us or ns. Default: their size tells.",
+        show_default=False,
+    ),
+]
+EncodingOption = Annotated[
+    str, typer.Option("--encoding", metavar="NAME", help="Of files without a byte order mark.")
+]
+
+
+@app.command()
+def csv(
+    paths: PathsArgument,
+    channel: ChannelOption = None,
+    column: ColumnOption = None,
+    zone: ZoneOption = "UTC",
+    unit: UnitOption = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            "--delimiter",
+            metavar="CHARACTER",
+            help="Between cells, or 'tab'. Default: the first rows tell.",
+            show_default=False,
+        ),
+    ] = None,
+    quote: Annotated[
+        str, typer.Option("--quote", metavar="CHARACTER", help="Around cells; '': none.")
+    ] = '"',
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="The first row is a message; columns are 1, 2, ...")
+    ] = False,
+    encoding: EncodingOption = "utf-8",
+    dry_run: DryRunOption = False,
+    notes: NotesOption = None,
+    wait: WaitOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import tables as CSV, a message a row."""
+    how = _How(dry_run, notes, wait, data, as_json)
+    options = {"delimiter": delimiter, "quote": quote, "header": not no_header}
+    options |= {"channel": channel, "zone": zone, "unit": unit, "encoding": encoding}
+    _table(paths, column or [], how, **options)
+
+
+@app.command()
+def jsonl(
+    paths: PathsArgument,
+    channel: ChannelOption = None,
+    column: ColumnOption = None,
+    zone: ZoneOption = "UTC",
+    unit: UnitOption = None,
+    encoding: EncodingOption = "utf-8",
+    dry_run: DryRunOption = False,
+    notes: NotesOption = None,
+    wait: WaitOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import JSON Lines, a message a line."""
+    how = _How(dry_run, notes, wait, data, as_json)
+    _table(paths, column or [], how, channel=channel, zone=zone, unit=unit, encoding=encoding)
+
+
+def _table(paths: list[Path], column: list[str], how: _How, **options: Any) -> None:
+    from chatkit.importers import table as importer
+
+    columns = {}
+    for pair in column:
+        field, equals, name = pair.partition("=")
+        if not (field and equals):
+            raise InputError(f"--column {pair!r}: write FIELD=NAME, such as author=nick")
+        columns[field] = name
+    _run(importer, paths, how, by_line=True, columns=columns, **options)
 
 
 def _run(
-    channels: list[ImportedChannel],
-    read: Callable[[], Iterator[Item]],
+    importer: Any,
+    source: Path | Sequence[Path],
+    how: _How,
     *,
-    data: Path | None,
-    dry_run: bool,
-    wait: bool,
-    as_json: bool,
+    by_line: bool = False,
+    **options: Any,
 ) -> None:
-    """Import what ``read`` gives, from counting to the summary; the same for every format."""
+    """Import what an importer reads, from the first look to the summary."""
     from chatkit.importers import Tally
 
     quiet_logs()
-    counted = Tally()
-    with _bar("Reading", None) as step:
-        for _ in counted.watch(read()):
-            step(1)
-    if dry_run:
-        _report(_Result(counted, channels, dry_run=True), as_json)
-        return
-    settings = settings_for(data)
-    if wait:
-        _check_archive(settings)
-    result = _send(settings, channels, read, counted, wait)
-    _report(result, as_json)
+    with _status("Looking"):
+        channels = importer.channels(source, **options)
+    items = importer.read(source, **options)
+    size = sum(map(_size, [source] if isinstance(source, Path) else source))
+    with note_file(how.notes, by_line) as note:
+        tally = Tally(note)
+        if how.dry_run:
+            result = Result(tally, channels, by_line=by_line)
+            _only_read(result, items, size)
+        else:
+            settings = settings_for(how.data)
+            if how.wait:
+                _check_archive(settings)
+            result = _send(settings, channels, items, tally, size, how.wait)
+            result.by_line = by_line
+    report(result, how.as_json)
     if result.interrupted:
         raise typer.Exit(130)
     if not result.ok:
         raise typer.Exit(1)
 
 
-class _Result:
-    """What an import came to, for both ways to print it."""
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
-    def __init__(
-        self,
-        tally: Tally,
-        channels: list[ImportedChannel],
-        sending: Sending | None = None,
-        *,
-        dry_run: bool = False,
-    ) -> None:
-        self.tally = tally
-        self.channels = channels
-        self.dry_run = dry_run
-        self.sending = sending
-        self.created: list[str] = []
-        self.interrupted = False
-        self.problem = ""
-        self.archived: bool | None = None
 
-    @property
-    def items(self) -> int:
-        return self.tally.messages.total() + self.tally.events.total()
-
-    @property
-    def found(self) -> int:
-        return self.items + self.tally.skipped.total()
-
-    @property
-    def out(self) -> int:
-        return self.items if self.sending is None else self.sending.sent.total()
-
-    @property
-    def already(self) -> int:
-        return 0 if self.sending is None else self.sending.already.total()
-
-    @property
-    def failed(self) -> int:
-        return 0 if self.sending is None else self.sending.failed.total()
-
-    @property
-    def left(self) -> int:
-        """What was not tried, since the import ended early."""
-        return self.items - self.out - self.already - self.failed
-
-    @property
-    def put_aside(self) -> int:
-        return 0 if self.sending is None else self.sending.put_aside
-
-    @property
-    def ok(self) -> bool:
-        whole = not (self.failed or self.left or self.put_aside or self.tally.lost)
-        return whole and not self.interrupted and not self.problem
-
-    def skipped(self) -> dict[str, int]:
-        """Return counts by reason; what is no entry says what it is."""
-        return {
-            reason if what == "entry" else f"{what}: {reason}": count
-            for (what, reason), count in self.tally.skipped.most_common()
-        }
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the object for ``--json``."""
-        counts = self.sending
-        return {
-            "ok": self.ok,
-            "dry_run": self.dry_run,
-            "in": self.found,
-            "out": self.out,
-            "skipped": self.skipped(),
-            "already": self.already,
-            "failed": self.failed,
-            "left": self.left,
-            "put_aside": self.put_aside,
-            "lost": self.tally.lost,
-            "mended": dict(self.tally.mended),
-            "entries": self.tally.entries,
-            "messages": self.tally.messages.total(),
-            "events": dict(self.tally.events),
-            "channels": {
-                channel.name: {
-                    "messages": self.tally.messages[channel.name],
-                    "events": self.tally.channel_events[channel.name],
-                    "sent": counts.sent[channel.name] if counts else 0,
-                    "already": counts.already[channel.name] if counts else 0,
-                    "failed": counts.failed[channel.name] if counts else 0,
-                }
-                for channel in self.channels
-            },
-            "created": self.created,
-            "archived": self.archived,
-            "interrupted": self.interrupted,
-            "problems": [self.problem] * bool(self.problem)
-            + (list(counts.problems) if counts else []),
-        }
+def _only_read(result: Result, items: Iterable[Item], size: int) -> None:
+    try:
+        with _reading_bar("Reading", size) as step:
+            for _ in result.tally.watch(items):
+                step(1)
+        result.whole = True
+    except KeyboardInterrupt:
+        result.interrupted = True
 
 
 def _check_archive(settings: Settings) -> None:
@@ -219,38 +387,39 @@ def _check_archive(settings: Settings) -> None:
 def _send(
     settings: Settings,
     channels: list[ImportedChannel],
-    read: Callable[[], Iterator[Item]],
-    counted: Tally,
+    items: Iterable[Item],
+    tally: Tally,
+    size: int,
     wait: bool,
-) -> _Result:
+) -> Result:
     from chatkit.channels import Channels
-    from chatkit.importers import Tally
     from chatkit.producer import ChatProducer
     from chatkit.sending import Sending, create_channels
     from chatkit.store import MessageStore
 
-    total = counted.messages.total() + counted.events.total()
     with (
         Channels(settings) as known,
         MessageStore(settings) as store,
         ChatProducer(settings, bulk=True) as producer,
     ):
         sending = Sending(producer, store)
-        result = _Result(counted, channels, sending)
+        result = Result(tally, channels, sending)
         try:
             with _status("Making channels"):
                 result.created = create_channels(known, channels)
-            with _bar("Sending", total) as step:
+            with _reading_bar("Sending", size) as step:
                 sending.progress = step
-                sending.send(Tally().watch(read()))
+                sending.send(tally.watch(items))
+            result.whole = True
             if sending.unchecked:
                 warn(
                     "All was sent without asking what is archived already; the archive leaves "
                     f"out what it has. {sending.unchecked}"
                 )
             if wait:
-                with _bar("Archiving", sending.sent.total()) as step:
-                    sending.wait_archived(known, progress=_shrinking(step, sending.sent.total()))
+                total = sending.sent.total()
+                with _bar("Archiving", total) as bar:
+                    sending.wait_archived(known, progress=lambda missing: bar.at(total - missing))
                 result.archived = True
         except KeyboardInterrupt:
             warn("Stopping; what is on its way gets a moment to arrive.")
@@ -263,86 +432,6 @@ def _send(
     return result
 
 
-def _shrinking(step: Callable[[int], None], total: int) -> Callable[[int], None]:
-    """Turn counts of what is missing into steps of a bar."""
-    done = 0
-
-    def progress(missing: int) -> None:
-        nonlocal done
-        now = max(0, total - missing)
-        step(now - done)
-        done = now
-
-    return progress
-
-
-def _report(result: _Result, as_json: bool) -> None:
-    if as_json:
-        print_json(result.as_dict())
-        return
-    out = console()
-    tally, counts = result.tally, result.sending
-    if console().is_terminal:
-        _print_channels(result)
-    if result.created:
-        out.print(f"New channels: {', '.join(result.created)}")
-    kinds = ", ".join(f"{count:,} {name}" for name, count in sorted(tally.events.items()))
-    out.print(
-        f"Found {tally.messages.total():,} messages and {tally.events.total():,} events"
-        + (f" ({kinds})" if kinds else "")
-    )
-    for title, notes in (("Skipped", result.skipped()), ("Mended", dict(tally.mended))):
-        for reason, count in notes.items():
-            out.print(f"{title} {count:,}: {reason}", style="yellow")
-            for example in tally.examples.get(reason.rpartition(": ")[2], [])[:1]:
-                out.print(f"    for example {one_line(f'{example.where} {example.detail}')}")
-    for problem in [result.problem] * bool(result.problem) + (counts.problems if counts else []):
-        out.print(one_line(problem), style="red")
-    _print_summary(result)
-
-
-def _print_channels(result: _Result) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Channel", style="bold cyan", no_wrap=True)
-    names = ["messages", "events"]
-    names += ["sent", "already", "failed"] if result.sending else []
-    for name in names:
-        table.add_column(name.capitalize(), justify="right", no_wrap=True)
-    for channel, counts in result.as_dict()["channels"].items():
-        table.add_row(channel, *(f"{counts[name]:,}" for name in names))
-    Console().print(table)
-
-
-def _print_summary(result: _Result) -> None:
-    parts = [
-        f"{result.found:,} in",
-        f"{result.out:,} out",
-        f"{result.tally.skipped.total():,} skipped",
-        f"{result.already:,} archived before",
-        f"{result.failed:,} failed",
-    ]
-    if result.left:
-        parts.append(f"{result.left:,} not tried")
-    if result.tally.lost:
-        parts.append(f"{result.tally.lost:,} could not be read")
-    if result.put_aside:
-        parts.append(f"{result.put_aside:,} put aside by the archive")
-    title = "Done"
-    if result.dry_run:
-        title = "Nothing was sent (--dry-run)"
-    elif result.interrupted:
-        title = "Stopped before the end; import again to go on"
-    elif not result.ok:
-        title = "Not complete"
-    elif result.archived:
-        title = "Done, and all archived"
-    say(f"{title}: {', '.join(parts)}.", "bold green" if result.ok else "bold red")
-
-
 @contextmanager
 def _status(text: str) -> Iterator[None]:
     if not sys.stderr.isatty():
@@ -352,47 +441,85 @@ def _status(text: str) -> Iterator[None]:
         yield
 
 
+class _Bar:
+    """Tells a bar now and then how far it is: it works out the rate from its last 1000 steps."""
+
+    def __init__(self, update: Callable[[int, int], None]) -> None:
+        self._update = update
+        self._told = time.monotonic()
+        self._done = 0
+        self._items = 0
+
+    def at(self, done: int, items: int | None = None) -> None:
+        """Be at a place of the whole, with so many items (default: as many)."""
+        self._done, self._items = done, done if items is None else items
+        now = time.monotonic()
+        if now - self._told > STEP_SECONDS:
+            self._told = now
+            self.show()
+
+    def bytes_read(self, count: int) -> None:
+        """Move on in the files."""
+        self.at(self._done + count, self._items)
+
+    def items_done(self, count: int) -> None:
+        """Count items."""
+        self.at(self._done, self._items + count)
+
+    def show(self) -> None:
+        """Show where it is."""
+        self._update(self._done, self._items)
+
+
 @contextmanager
-def _bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def _reading_bar(text: str, size: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar of the bytes read, with the rate of items; give what counts these.
+
+    Bytes tell how far it is without a first reading that only counts.
+    """
+    from chatkit.importers import bytes_told
+
+    with _bar(text, size) as bar, bytes_told(bar.bytes_read):
+        yield bar.items_done
+
+
+@contextmanager
+def _bar(text: str, total: int) -> Iterator[_Bar]:
     """Show a bar on standard error, if that is a terminal; give what moves it on."""
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield _Bar(lambda done, items: None)
         return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         Progress,
         ProgressColumn,
         SpinnerColumn,
         Task,
+        TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
     )
     from rich.text import Text
 
-    class Rate(ProgressColumn):
-        """Items a second."""
+    class Items(ProgressColumn):
+        """Items, and how many a second."""
 
         def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:,.0f}/s", style="cyan")
+            items = task.fields["items"]
+            rate = items / task.elapsed if task.elapsed else 0
+            return Text(f"{items:,}  {rate:,.0f}/s", style="cyan")
 
     columns = [SpinnerColumn(), TextColumn("{task.description:<9}"), BarColumn()]
-    columns += [MofNCompleteColumn(), Rate(), TimeRemainingColumn()]
+    columns += [TaskProgressColumn(), Items(), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(text, total=total)
-        count = 0
-        told = time.monotonic()
+        # Until it is known to move it only shows that something goes on.
+        task = progress.add_task(text, total=None, items=0)
 
-        def step(done: int) -> None:
-            """Tell the bar now and then: it works out the rate from its last 1000 steps."""
-            nonlocal count, told
-            count += done
-            now = time.monotonic()
-            if now - told > STEP_SECONDS:
-                told = now
-                progress.update(task, completed=count)
+        def update(done: int, items: int) -> None:
+            whole = max(total, done) if done else None
+            progress.update(task, total=whole, completed=done, items=items)
 
-        yield step
-        progress.update(task, completed=count)
+        bar = _Bar(update)
+        yield bar
+        bar.show()

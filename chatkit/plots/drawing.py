@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -15,10 +15,14 @@ __all__ = [
     "GRID",
     "INK",
     "OTHER_COLOUR",
+    "SCALE",
     "as_label",
     "as_other",
     "bars",
     "check",
+    "durations",
+    "heat_maps",
+    "lines",
     "new_figure",
     "without_messages",
 ]
@@ -29,6 +33,8 @@ COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8
 OTHER_COLOUR = "#9A9A9A"
 INK = "#7F7F7F"
 GRID = "rgba(127, 127, 127, 0.25)"
+SCALE = [[0, "rgba(0, 114, 178, 0.08)"], [0.5, "#3B9CCB"], [1, "#E69F00"]]
+"""From nothing to most, for heat maps: told apart on a light and on a dark page."""
 LABEL_LENGTH = 28
 
 
@@ -62,26 +68,28 @@ def new_figure(title: str) -> go.Figure:
     )
 
 
-def without_messages(figure: go.Figure) -> go.Figure:
+def without_messages(figure: go.Figure, text: str = "No messages") -> go.Figure:
     """Let a figure say that there is nothing to draw, and return it."""
-    figure.add_annotation(text="No messages", showarrow=False, xref="paper", yref="paper")
+    figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper")
     figure.update_layout(height=240)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return figure
 
 
-def bars(figure: go.Figure, tidy: pd.DataFrame, by: str, top: int) -> go.Figure:
+def bars(
+    figure: go.Figure, tidy: pd.DataFrame, by: str, top: int, value: str = "messages"
+) -> go.Figure:
     """Draw bars that lie, one for each name in column ``by``; those beyond ``top`` as one."""
     if tidy.empty:
         return without_messages(figure)
-    ordered = tidy.sort_values("messages", ascending=False, kind="stable")
+    ordered = tidy.sort_values(value, ascending=False, kind="stable")
     labels = [as_label(name) for name in ordered[by][:top]]
-    values = ordered["messages"][:top].tolist()
+    values = ordered[value][:top].tolist()
     colours = [COLOURS[0]] * len(labels)
     if len(ordered) > top:
         labels.append(as_other(len(ordered) - top))
-        values.append(int(ordered["messages"][top:].sum()))
+        values.append(int(ordered[value][top:].sum()))
         colours.append(OTHER_COLOUR)
     # Bars at numbered places: by name, plotly would draw two that look alike as one, and take
     # "2024" for a number.
@@ -100,6 +108,88 @@ def bars(figure: go.Figure, tidy: pd.DataFrame, by: str, top: int) -> go.Figure:
     )
     figure.update_layout(height=max(240, 120 + 22 * len(labels)))
     return figure
+
+
+def lines(figure: go.Figure, tidy: pd.DataFrame, x: str, value: str, top: int) -> go.Figure:
+    """Draw a line for each channel with most of a value; those beyond ``top`` are left out."""
+    most = tidy.groupby("channel")[value].sum().sort_values(ascending=False, kind="stable")
+    for number, name in enumerate(most.index[:top]):
+        part = tidy[tidy["channel"] == name]
+        figure.add_scatter(
+            x=part[x],
+            y=part[value],
+            name=as_label(name),
+            mode="lines+markers" if len(part) < 3 else "lines",
+            line={"color": COLOURS[number % len(COLOURS)], "width": 1.5},
+            hovertemplate="%{x|%d %b %Y}<br>%{fullData.name}: %{y:,}<extra></extra>",
+        )
+    figure.update_layout(height=380, showlegend=True)
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def heat_maps(
+    figure: go.Figure,
+    tidy: pd.DataFrame | Sequence[pd.DataFrame],
+    draw: Callable[[pd.DataFrame], go.Heatmap],
+    top: int,
+    height: int,
+    labels: Sequence[str] = ("",),
+) -> None:
+    """Draw heat maps, one below the other: of the busiest channels, or of all that are given.
+
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+        Where to draw.
+    tidy : pandas.DataFrame or sequence of these
+        Of one, with a channel's name in ``channel`` if it has several, and ``messages``.
+    draw : callable
+        Makes the heat map of a part.
+    top : int
+        Show so many channels.
+    height : int
+        Of each, in pixels.
+    labels : sequence of str
+        What to write above each, where parts are given.
+    """
+    if not isinstance(tidy, pd.DataFrame):
+        parts = list(tidy)
+    elif "channel" in tidy.columns:
+        busiest = tidy.groupby("channel")["messages"].sum()
+        busiest = busiest.sort_values(ascending=False, kind="stable")[:top]
+        names = busiest[busiest > 0].index
+        parts = [tidy[tidy["channel"] == name] for name in names]
+        labels = [as_label(name) for name in names]
+    else:
+        parts = [tidy]
+    whole = 96 + (height + 56) * len(parts)
+    figure.set_subplots(
+        rows=len(parts),
+        cols=1,
+        subplot_titles=list(labels) if any(labels) else None,
+        vertical_spacing=56 / whole if len(parts) > 1 else None,
+    )
+    for row, part in enumerate(parts, start=1):
+        figure.add_trace(draw(part), row=row, col=1)
+    figure.update_annotations(font_size=13)
+    figure.update_xaxes(linecolor=GRID, zeroline=False)
+    figure.update_yaxes(linecolor=GRID, zeroline=False)
+    figure.update_layout(height=whole)
+    if len(parts) > 1:
+        figure.update_traces(showscale=False)
+
+
+def durations(seconds: Iterable[float]) -> list[str]:
+    """Return times as people say them, such as 12 s, 3 min or 5 h."""
+    found = []
+    for value in seconds:
+        for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+            if value >= size or size == 1:
+                found.append(f"{value / size:,.3g} {unit}")
+                break
+    return found
 
 
 def as_other(count: int) -> str:

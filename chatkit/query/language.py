@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from chatkit.errors import InputError, QueryError
 from chatkit.message import Message, check_channel_name
 from chatkit.query.conditions import Document, conditions
-from chatkit.query.days import first_days
+from chatkit.query.days import Span, first_days, span, time_zone
 from chatkit.query.terms import KEYS, VALUES, Term
 from chatkit.query.tokens import Token, nearest, tokens
 
@@ -54,6 +55,39 @@ class Query(msgspec.Struct, frozen=True):
         found = [one.value for one in self.terms if one.key == "channel" and not one.negated]
         return tuple(dict.fromkeys(found))
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns of a frame that its mask asks for."""
+        asked = (one.column for one in conditions(self.terms, "", "UTC"))
+        return frozenset(("deleted_at", *asked))
+
+    def placed(self, zone: str = "UTC") -> tuple[datetime | None, datetime | None]:
+        """Return when what matches was placed at the earliest, and before when; None: whenever.
+
+        Raises
+        ------
+        InputError
+            There is no such zone.
+        """
+        in_zone = time_zone(zone)
+        days: dict[str, list[Span]] = {"after": [], "before": [], "on": []}
+        for one in self.terms:
+            if one.key in days and not one.negated:
+                days[one.key].append(span(one.value, in_zone))
+        firsts = [first for first, _ in days["after"] if first is not None]
+        ends = [first for first, _ in days["before"] if first is not None]
+        if days["on"]:  # any of them will do
+            begun = [first for first, _ in days["on"] if first is not None]
+            ended = [end for _, end in days["on"] if end is not None]
+            firsts.append(min(begun))
+            if len(ended) == len(begun):
+                ends.append(max(ended))
+        return max(firsts, default=None), min(ends, default=None)
+
+    def without(self, *keys: str) -> Query:
+        """Return the same query without the terms of some keys, but for negated ones."""
+        return Query(tuple(one for one in self.terms if one.negated or one.key not in keys))
+
     def within(self, channel: str) -> Query:
         """Return the same query for one channel, whatever this one says of channels.
 
@@ -86,8 +120,7 @@ class Query(msgspec.Struct, frozen=True):
         Parameters
         ----------
         frame : pandas.DataFrame
-            Messages, with the columns of `chatkit.history.MESSAGE_SCHEMA` that are asked for. For
-            ``is:pinned`` with ``pinned_at``, for ``has:reaction`` with ``reactions``, how many.
+            Messages, with the columns of `chatkit.history.MESSAGE_SCHEMA` that are asked for.
         me, zone
             See the class.
 

@@ -10,7 +10,7 @@ import json
 import re
 from importlib import resources
 
-from chatkit.widgets.markup import PYGMENTS_CSS
+from chatkit.markup import PYGMENTS_CSS
 
 __all__ = ["ESM"]
 

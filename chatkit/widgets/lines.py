@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from chatkit.markup import needs_markup, to_html
 from chatkit.room import ChatRoom
 from chatkit.timeline import Row
-from chatkit.widgets.markup import needs_markup, to_html
 from chatkit.widgets.wire import File, Line, Quote
 
 __all__ = ["Lines"]

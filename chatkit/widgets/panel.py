@@ -6,7 +6,6 @@ is kept in a trait, as JupyterLab may save traits into the notebook: it all goes
 
 from __future__ import annotations
 
-import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -33,6 +32,7 @@ from chatkit.room import (
 )
 from chatkit.settings import Settings, remember_name
 from chatkit.widgets import magics
+from chatkit.widgets.contexts import outside_of_cells
 from chatkit.widgets.feed import Feed
 from chatkit.widgets.frontend import ESM
 from chatkit.widgets.lines import Lines
@@ -76,19 +76,6 @@ def _to_status(status: RoomStatus) -> Status:
     # What a room starts with is no problem yet.
     problem = "" if status.kafka == RoomStatus().kafka else status.kafka
     return Status(kafka=problem, mongo=status.mongo, connected=status.connected)
-
-
-def _outside_of_cells() -> contextvars.Context:
-    """Return a context in which what a widget sends belongs to no cell.
-
-    Else ipykernel 7.4 sends what a page answers to whoever sent last: to the main thread, where it
-    would wait for the running cell, while the page has a thread of its own (a subshell).
-    """
-    context = contextvars.copy_context()
-    for variable in context:
-        if variable.name == "shell_parent":
-            context.run(variable.set, {})
-    return context
 
 
 def _running_cell() -> tuple[str, str]:
@@ -157,7 +144,7 @@ class ChatPanel(anywidget.AnyWidget):
         self._answers: dict[tuple[str, int], tuple[str, list[bytes]] | None] = {}
         self._lines = Lines(self._room)
         self._service = Service(self._room, self._lines)
-        context = _outside_of_cells()
+        context = outside_of_cells()
         send = super().send
         self._feed = Feed(
             lambda content, buffers: context.run(send, content, buffers),
@@ -165,7 +152,7 @@ class ChatPanel(anywidget.AnyWidget):
             self._lines.lines,
             self._snapshot,
         )
-        _outside_of_cells().run(super().__init__, layout={"height": HEIGHT})
+        outside_of_cells().run(super().__init__, layout={"height": HEIGHT})
         self._replace_former()
         self.on_msg(self._on_message)
         self._feed.start()

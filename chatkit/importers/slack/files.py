@@ -10,14 +10,14 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from chatkit.errors import ImportFormatError
-from chatkit.importers import Item, Mended, Skipped, author_name
+from chatkit.importers import Item, Mended, Skipped, author_name, open_bytes
 
 __all__ = [
     "CHANNEL_FILES",
@@ -89,22 +89,23 @@ def open_export(path: Path) -> Iterator[Files]:
         found = itertools.chain.from_iterable(map(path.glob, patterns))
         yield _from_root({f.relative_to(path).as_posix(): partial(_open_file, f) for f in found})
         return
-    try:
-        archive = zipfile.ZipFile(path)
-    except FileNotFoundError:
-        raise ImportFormatError(f"There is no file or folder {path}") from None
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ImportFormatError(
-            f"{path} is neither a folder nor a readable zip file ({error}); "
-            "a Slack export is one of them"
-        ) from error
-    with archive:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_bytes(path))
+            archive = stack.enter_context(zipfile.ZipFile(file))
+        except FileNotFoundError:
+            raise ImportFormatError(f"There is no file or folder {path}") from None
+        except (OSError, zipfile.BadZipFile) as error:
+            raise ImportFormatError(
+                f"{path} is neither a folder nor a readable zip file ({error}); "
+                "a Slack export is one of them"
+            ) from error
         names = (name for name in archive.namelist() if name.endswith(".json"))
         yield _from_root({name.replace("\\", "/"): partial(archive.open, name) for name in names})
 
 
 def _open_file(path: Path) -> IO[bytes]:
-    return path.open("rb")
+    return open_bytes(path)
 
 
 def _from_root(files: Files) -> Files:
