@@ -32,8 +32,9 @@ LAYERS = [
     "live  purge",
     "archiver  room  history",
     "stats  commands  exporting",
-    "plots",
-    "sending  widgets  console  workshop  doctor  lab",
+    "plots  live_statistics",
+    "blocks  sending",
+    "report  sample  widgets  console  workshop  doctor  lab",
     "cli",
     "__main__",
 ]
@@ -56,7 +57,7 @@ NARROW = {
     "purged": "message  store",
     "exporting": "errors  wording  message  markup  emojis  query  store  history  pseudonyms",
     "widgets": "errors  settings  message  markup  emojis  futures  fold  timeline  query  share  "
-    "changes  presence  room  commands  history  stats  plots",
+    "changes  presence  room  commands  store  history  stats  plots  live_statistics  blocks",
     "console": "errors  wording  settings  message  fold  timeline  query  room  commands",
 }
 
@@ -72,7 +73,7 @@ KNOWS = {
     "traitlets": "widgets",
     "IPython": "widgets  workshop",
     "networkx": "stats  plots",
-    "plotly": "plots  share",
+    "plotly": "plots  share  blocks  widgets",
     "kafka": "diagnosis  connection  producer  consumer  channels  presence  lens  archiver  "
     "workshop  local",
     "bson": "documents  store  writer  segments  history  stats  read_marks  dead_letters  purged",
@@ -80,7 +81,8 @@ KNOWS = {
     "lens  dead_letters  local  purge  exporting",
     "pymongoarrow": "history  segments  stats",
     "pyarrow": "history  segments  stats  share  exporting",
-    "pandas": "query  history  segments  stats  plots  share  workshop  widgets  cli  exporting",
+    "pandas": "query  history  segments  stats  plots  share  workshop  widgets  cli  exporting  "
+    "blocks  report  live_statistics",
     "typer": "cli",
     "prompt_toolkit": "console",
     "rich": "cli  console  local",

@@ -445,7 +445,8 @@ def test_a_preview_that_comes_late_does_not_move_what_is_read(
                 for (let n = 0; n < 8; n++) await frame();
                 const now = root.querySelector(`[data-id="${id}"]`).getBoundingClientRect().bottom;
                 const grew = row.querySelector(".shared"); // its own lower edge may move
-                if (!grew && Math.abs(now - before) > 1) jumps.push(`${row.textContent} by ${now - before}`);
+                if (grew || Math.abs(now - before) <= 1) continue;
+                jumps.push(`${row.textContent} by ${now - before}`);
             }
             return jumps;
         }"""
