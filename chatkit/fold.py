@@ -23,13 +23,13 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     original: str | None = None
     """The text as first sent, if it was edited and not deleted."""
     edited_ms: int | None = None
-    """Append time of the edit that counts, ms since 1970 UTC."""
+    """When the edit that counts happened, ms since 1970 UTC: see `fold`."""
     deleted_ms: int | None = None
-    """Append time of the deletion, ms since 1970 UTC."""
+    """When the deletion happened, ms since 1970 UTC: see `fold`."""
     reactions: dict[str, tuple[str, ...]] = {}
     """Emoji -> who reacted, in the order of reacting; none once deleted."""
     pinned_ms: int | None = None
-    """Append time of the pin that counts, ms since 1970 UTC."""
+    """When the pin that counts happened, ms since 1970 UTC: see `fold`."""
     rev: int = 0
     """How many events the message has; a fold of more events replaces one of fewer."""
 
@@ -38,7 +38,8 @@ def fold(message: Message, events: Iterable[Received], moderators: Collection[st
     """Return what people see of a message after all its events.
 
     Only the author edits. Author or moderator deletes, whatever else comes before or after. An
-    event of somebody who may not counts in ``rev`` and changes nothing.
+    event of somebody who may not counts in ``rev`` and changes nothing. An event happens when Kafka
+    appends it, an imported one when its source says.
 
     Parameters
     ----------
@@ -63,7 +64,10 @@ def fold(message: Message, events: Iterable[Received], moderators: Collection[st
     edited = deleted = pinned = None
     reactions: dict[str, dict[str, None]] = {}
     for placed in unique.values():
-        event, at = placed.item, placed.appended_ms
+        event = placed.item
+        at = placed.appended_ms
+        if not isinstance(event, Message) and event.source != "chat":
+            at = event.at_ms
         match event:
             case Edit() if event.actor == message.author:
                 body, edited = event.body, at

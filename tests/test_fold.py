@@ -297,3 +297,16 @@ def test_a_fold_is_of_the_message_as_sent_and_keeps_its_attachment_out() -> None
     assert folded(at(1, by("ana", Edit, body="a caption")), message=silent) == Folded(
         body="a caption", original="", edited_ms=1, rev=1
     )
+
+
+def test_an_imported_event_happened_when_its_source_says() -> None:
+    edit = Edit(
+        id="e1",
+        channel="general",
+        actor=MESSAGE.author,
+        at_ms=5,
+        target=MESSAGE.id,
+        source="discord",
+        body="later",
+    )
+    assert folded(at(1000, edit, offset=1)).edited_ms == 5

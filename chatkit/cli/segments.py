@@ -10,7 +10,6 @@ import typer
 from chatkit.cli.options import DataOption, settings_for
 from chatkit.cli.output import Steps, console, print_json, quiet_logs, say
 from chatkit.message import check_channel_name
-from chatkit.store import MessageStore
 from chatkit.wording import counted
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ def build(
     at any time.
     """
     from chatkit import segments
+    from chatkit.store import MessageStore
 
     quiet_logs()
     with MessageStore(settings_for(data)) as store, Steps(stderr=True) as step:
@@ -65,6 +65,7 @@ def status(
     from rich.table import Table
 
     from chatkit import segments
+    from chatkit.store import MessageStore
 
     quiet_logs()
     name = _checked(channel)
@@ -101,6 +102,7 @@ def drop(
     Archivers that run build them again too.
     """
     from chatkit import segments
+    from chatkit.store import MessageStore
 
     quiet_logs()
     with MessageStore(settings_for(data)) as store:
