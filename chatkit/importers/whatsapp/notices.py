@@ -15,6 +15,7 @@ __all__ = [
     "is_media",
     "is_notice",
     "presence",
+    "with_file_name",
     "without_edited",
     "yours",
 ]

@@ -212,7 +212,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._worker.check()
         self._table = table
         self._about.value = block.about
-        self._code.value = code(block, self._query, self._zone)
+        self._code.value = _code(block, self._query, self._zone)
         self._rows.show(table)
         draw(self._figure, block.figure(table))
 
@@ -222,7 +222,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         return self._reactions[self._reactions["id"].isin(frame["id"])]
 
 
-def code(block: Block, query: Query, zone: str) -> str:
+def _code(block: Block, query: Query, zone: str) -> str:
     """Return the lines that make what a block shows."""
     options: dict[str, Any] = {"zone": zone} if zone != "UTC" else {}
     asked = "".join(f", {name}={value!r}" for name, value in options.items())

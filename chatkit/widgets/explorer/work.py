@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-__all__ = ["Cancelled", "Worker"]
+__all__ = ["Worker"]
 
 
-class Cancelled(Exception):
+class _Cancelled(Exception):
     """Raised within work that is no longer wanted."""
 
 
@@ -47,9 +47,9 @@ class Worker:
             self._wanted += 1
 
     def check(self) -> None:
-        """Raise Cancelled within work that is no longer wanted."""
+        """Raise within work that is no longer wanted."""
         if self._wanted != self._doing:
-            raise Cancelled
+            raise _Cancelled
 
     def close(self, timeout: float = 5.0) -> None:
         """End the thread; idempotent.
@@ -77,7 +77,7 @@ class Worker:
                 self._doing = self._wanted
             try:
                 work()
-            except Cancelled:
+            except _Cancelled:
                 pass
             except Exception as error:
                 self._failed(error)
