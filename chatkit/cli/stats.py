@@ -20,7 +20,8 @@ BAR_LETTERS = 30
 BLOCKS = " ▁▂▃▄▅▆▇█"
 SHADES = " ░▒▓█"
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-PERIODS = (("day", 120), ("week", 120), ("month", 120), ("quarter", 120), ("year", 10**6))
+MOST_PERIODS = 120
+PERIODS = {"day": 1, "week": 7, "month": 30, "quarter": 91, "year": 365}
 
 
 def stats(
@@ -89,8 +90,8 @@ def _count(store: Any, query: str, zone: str) -> dict[str, pd.DataFrame]:
         "hours": stats.weekday_hours(store, query=query, zone=zone),
     }
     days = int(tables["summary"]["days"].iloc[0])
-    lengths = {"day": 1, "week": 7, "month": 30, "quarter": 91, "year": 365}
-    period = next(name for name, most in PERIODS if days / lengths[name] <= most)
+    fitting = (name for name, length in PERIODS.items() if days / length <= MOST_PERIODS)
+    period = next(fitting, "year")
     tables[f"per_{period}"] = stats.per_period(store, period=period, query=query, zone=zone)
     return tables
 
@@ -104,6 +105,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _show(tables: dict[str, pd.DataFrame]) -> None:
     from rich.columns import Columns
+    from rich.console import Console
 
     out = console()
     numbers = tables["summary"].iloc[0]
@@ -122,8 +124,6 @@ def _show(tables: dict[str, pd.DataFrame]) -> None:
     )
     period = next(name for name in tables if name.startswith("per_"))
     _show_line(tables[period], period.removeprefix("per_"))
-    from rich.console import Console
-
     Console().print(
         Columns([_bars(tables["channels"], "channel"), _bars(tables["authors"], "author")])
     )

@@ -36,7 +36,7 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from chatkit.importers import (
     ImportedChannel,
@@ -226,7 +226,7 @@ class _Reader:
             yield Place(self._log.path.name).skipped("can't be read", "file", str(error), lost=True)
         yield from self._links.rest()
 
-    def _lines(self, file: BinaryIO, clock: Clock) -> Iterator[Item]:
+    def _lines(self, file: IO[bytes], clock: Clock) -> Iterator[Item]:
         prefix, tabbed = NO_LINE, False
         ms: int | None = None
         for number, line, trouble in texts(file):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -151,13 +151,13 @@ def ident(line: str) -> str:
     return name if name[:1] in ("#", "&") else ""
 
 
-def chunks(file: BinaryIO) -> Iterator[bytes]:
+def chunks(file: IO[bytes]) -> Iterator[bytes]:
     """Yield whole lines, many at a time."""
     while chunk := file.read(CHUNK):
         yield chunk + file.readline(LONGEST)
 
 
-def texts(file: BinaryIO) -> Iterator[tuple[int, str, str]]:
+def texts(file: IO[bytes]) -> Iterator[tuple[int, str, str]]:
     """Yield number, text and what is wrong with it of each line that is not empty."""
     cut = False
     number = -1

@@ -22,22 +22,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chatkit.errors import InputError
 from chatkit.importers import SPLIT, ImportedChannel, Item, author_name, split_body
+from chatkit.importers.reading import Place, checked, objects_at, text_at
 from chatkit.importers.slack.export import SOURCE, Export, name_of, with_id
 from chatkit.importers.slack.files import (
     Files,
-    Place,
     Ts,
     as_ts,
     load,
-    objects_at,
     open_export,
     shown,
-    text_at,
 )
 from chatkit.importers.slack.texts import body_of, decoded
-from chatkit.message import Event, Join, Leave, Message, React, check
+from chatkit.message import Join, Leave, Message, React
 
 __all__ = ["channels", "read"]
 
@@ -184,7 +181,7 @@ def _messages(
             bot=_is_bot(export, entry),
             source=SOURCE,
         )
-        yield _checked(message, place, "entry")
+        yield checked(message, place, "entry")
 
 
 def _presence(
@@ -197,7 +194,7 @@ def _presence(
     event = EVENTS[entry["subtype"]].new(
         channel, author, id=export.item_id(channel, ts.text), at_ms=ts.ms, source=SOURCE
     )
-    yield _checked(event, place, "entry")
+    yield checked(event, place, "entry")
 
 
 def _reactions(
@@ -229,7 +226,7 @@ def _reactions(
                 at_ms=ts.ms,
                 source=SOURCE,
             )
-            yield _checked(event, place, "reaction")
+            yield checked(event, place, "reaction")
 
 
 def _author(export: Export, entry: dict[str, Any]) -> tuple[str, str]:
@@ -267,12 +264,3 @@ def _is_bot(export: Export, entry: dict[str, Any]) -> bool:
         or bool(text_at(entry, "bot_id"))
         or _user(entry) in export.bots
     )
-
-
-def _checked(item: Message | Event, place: Place, what: str) -> Item:
-    """Return the item, or a note if the wire format would refuse it."""
-    try:
-        check(item)
-    except InputError as error:
-        return place.skipped("breaks a rule of the wire format", what, str(error))
-    return item

@@ -18,16 +18,15 @@ from chatkit.importers import (
     channel_name,
     stable_id,
 )
+from chatkit.importers.reading import Place, text_at
 from chatkit.importers.slack.files import (
     CHANNEL_FILES,
     DAY,
     USER_FILES,
     Files,
-    Place,
     as_ts,
     composed,
     load,
-    text_at,
 )
 from chatkit.importers.slack.texts import Names, decoded, plain
 from chatkit.message import AUTHOR_LIMIT

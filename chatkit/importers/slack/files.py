@@ -17,22 +17,20 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from chatkit.errors import ImportFormatError
-from chatkit.importers import Item, Mended, Skipped, author_name, open_bytes
+from chatkit.importers import Item, author_name, open_bytes
+from chatkit.importers.reading import Place
 
 __all__ = [
     "CHANNEL_FILES",
     "DAY",
     "USER_FILES",
     "Files",
-    "Place",
     "Ts",
     "as_ts",
     "composed",
     "load",
-    "objects_at",
     "open_export",
     "shown",
-    "text_at",
 ]
 
 FILE_LIMIT = 256 * 1024 * 1024  # bytes; a day of a busy channel has a few MiB, a zip bomb more
@@ -57,37 +55,13 @@ Files = dict[str, Callable[[], IO[bytes]]]
 """How to open each file, by its name below the export's root."""
 
 
-class Place(NamedTuple):
-    """Where in the export we are, to say so in notes."""
-
-    file: str
-    position: int | None = None
-
-    def skipped(
-        self, reason: str, what: str = "entry", detail: str = "", *, lost: bool = False
-    ) -> Skipped:
-        """Return the note that what is here was left out."""
-        return Skipped(
-            reason=reason,
-            file=self.file,
-            position=self.position,
-            what=what,
-            detail=detail,
-            lost=lost,
-        )
-
-    def mended(self, reason: str, detail: str = "") -> Mended:
-        """Return the note that what is here was not taken as it stands."""
-        return Mended(reason=reason, file=self.file, position=self.position, detail=detail)
-
-
 @contextmanager
 def open_export(path: Path) -> Iterator[Files]:
     """Give the JSON files of an export by name, ``/`` between folder and file."""
     if path.is_dir():
         patterns = ("*.json", "*/*.json", "*/*/*.json")
         found = itertools.chain.from_iterable(map(path.glob, patterns))
-        yield _from_root({f.relative_to(path).as_posix(): partial(_open_file, f) for f in found})
+        yield _from_root({f.relative_to(path).as_posix(): partial(open_bytes, f) for f in found})
         return
     with ExitStack() as stack:
         try:
@@ -102,10 +76,6 @@ def open_export(path: Path) -> Iterator[Files]:
             ) from error
         names = (name for name in archive.namelist() if name.endswith(".json"))
         yield _from_root({name.replace("\\", "/"): partial(archive.open, name) for name in names})
-
-
-def _open_file(path: Path) -> IO[bytes]:
-    return open_bytes(path)
 
 
 def _from_root(files: Files) -> Files:
@@ -186,19 +156,6 @@ def _replace_half_pairs(text: str, place: Place, notes: list[Item]) -> str:
     if halves:
         notes.append(place.mended("halves of surrogate pairs replaced by U+FFFD", f"{halves}"))
     return text
-
-
-def text_at(holder: Any, *keys: str) -> str:
-    """Return the text at a path of keys; empty if there is none."""
-    for key in keys:
-        holder = holder.get(key) if isinstance(holder, dict) else None
-    return holder if isinstance(holder, str) else ""
-
-
-def objects_at(holder: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return the objects in the list at a key; none if there is no list."""
-    values = holder.get(key)
-    return [v for v in values if isinstance(v, dict)] if isinstance(values, list) else []
 
 
 def shown(value: object) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from chatkit.importers.slack.files import objects_at, text_at
+from chatkit.importers.reading import objects_at, text_at
 
 __all__ = ["Names", "body_of", "decoded", "plain"]
 

@@ -94,7 +94,7 @@ def members(source: Source) -> Iterator[Member]:
     """
     if source.path.is_dir():
         for name, path in _files_of_folder(source.path / source.root, deep=True):
-            yield Member(name.as_posix(), path.stat().st_size, partial(_open_file, path))
+            yield Member(name.as_posix(), path.stat().st_size, partial(open_bytes, path))
         return
     with open_bytes(source.path) as file, _opened(file) as archive:
         for info in _walk(archive):
@@ -143,10 +143,6 @@ def _walk(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         if info.isfile():
             yield info
         archive.members = []  # type: ignore[attr-defined]  # it would keep them all
-
-
-def _open_file(path: Path) -> IO[bytes]:
-    return open_bytes(path)
 
 
 def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

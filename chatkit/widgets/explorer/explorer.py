@@ -104,8 +104,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._code = widgets.Textarea(
             disabled=False, layout=widgets.Layout(width="100%", height="9em")
         )
-        about = widgets.Label()
-        self._about = about
+        self._about = widgets.Label()
         views = widgets.Tab(
             [self._figure, self._rows, self._code], titles=["Picture", "Table", "Code"]
         )
@@ -118,7 +117,9 @@ class Explorer(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
                 self._bar,
                 state,
                 self._summary,
-                widgets.HBox([self._choice, widgets.VBox([about, views], layout=views.layout)]),
+                widgets.HBox(
+                    [self._choice, widgets.VBox([self._about, views], layout=views.layout)]
+                ),
             ]
         )
 
