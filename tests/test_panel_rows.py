@@ -432,7 +432,11 @@ def test_a_preview_that_comes_late_does_not_move_what_is_read(
     moved = panel.log.evaluate(
         """async log => {
             const root = log.getRootNode();
-            const frame = () => new Promise((done) => requestAnimationFrame(done));
+            // Ends with what is then painted: observers of sizes come after animations.
+            const frame = () => new Promise((done) => requestAnimationFrame(() => {
+                const sized = new ResizeObserver(() => { sized.disconnect(); done(); });
+                sized.observe(log);
+            }));
             const jumps = [];
             for (let i = 0; i < 60 && log.scrollTop > 0; i++) {
                 log.scrollTop -= 45;
