@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatkit.errors import InputError
-from chatkit.importers import json_stream
+from chatkit.importers import bytes_told, discord, json_stream, telegram, whatsapp
 from chatkit.importers.json_stream import BEGIN, walk
 from chatkit.importers.reading import (
     Authors,
@@ -180,3 +180,52 @@ def test_paths_are_taken_once_each(tmp_path):
     assert files_in([tmp_path, one], "*.json") == [(tmp_path / "a.json", False), (one, True)]
     with pytest.raises(InputError, match="no file or folder"):
         files_in([tmp_path / "e"], "*.json")
+
+
+# How far an import is
+
+
+CHATS = {
+    discord: (
+        "general.json",
+        {
+            "guild": {"id": "1", "name": "Garden"},
+            "channel": {"id": "2", "name": "general"},
+            "messages": [
+                {
+                    "id": str(2**50 + number),
+                    "type": "Default",
+                    "timestamp": "2020-01-01T00:00:00+00:00",
+                    "content": "a",
+                    "author": {"id": "3", "name": "ana"},
+                }
+                for number in range(20_000)
+            ],
+        },
+    ),
+    telegram: (
+        "result.json",
+        {
+            "name": "Lunch",
+            "type": "private_group",
+            "id": 500,
+            "messages": [
+                {"id": number, "type": "message", "date_unixtime": "1577836800", "text": "a"}
+                for number in range(20_000)
+            ],
+        },
+    ),
+    whatsapp: ("WhatsApp Chat with Lunch.txt", ["31/01/20, 14:05 - ana: a"] * 60_000),
+}
+
+
+@pytest.mark.parametrize("importer", CHATS, ids=lambda one: one.__name__.rpartition(".")[2])
+def test_who_waits_is_told_of_every_byte_once(importer, tmp_path):
+    name, content = CHATS[importer]
+    path = tmp_path / name
+    path.write_text("\n".join(content) if isinstance(content, list) else json.dumps(content))
+    told: list[int] = []
+    with bytes_told(told.append):
+        assert len(list(importer.read([path]))) >= 20_000
+    assert sum(told) == path.stat().st_size
+    assert len(told) > 2

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -36,6 +36,7 @@ __all__ = [
     "bytes_told",
     "channel_name",
     "open_bytes",
+    "open_first",
     "split_body",
     "stable_id",
 ]
@@ -234,7 +235,12 @@ class _Told(io.FileIO):
         return count
 
 
-def open_bytes(path: Path) -> IO[bytes]:
+def open_first(path: Path) -> io.BufferedReader:
+    """Open a file of the source for a first look at it, which brings no import further."""
+    return path.open("rb", READ_SIZE)
+
+
+def open_bytes(path: Path) -> io.BufferedReader:
     """Open a file of the source to read it, so that who waits sees how far it is.
 
     Parameters
@@ -248,7 +254,7 @@ def open_bytes(path: Path) -> IO[bytes]:
         Buffered; the caller closes it.
     """
     told = _on_read.get()
-    return path.open("rb") if told is None else io.BufferedReader(_Told(path, told), READ_SIZE)
+    return open_first(path) if told is None else io.BufferedReader(_Told(path, told), READ_SIZE)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ from typing import Any
 import msgspec
 
 from chatkit.errors import ImportFormatError, InputError
-from chatkit.importers import ImportedChannel, Item, Skipped, stable_id
+from chatkit.importers import ImportedChannel, Item, Skipped, open_bytes, stable_id
 from chatkit.importers.json_stream import BEGIN, READ_ERRORS, reason, walk
 from chatkit.importers.reading import (
     Authors,
@@ -278,7 +278,7 @@ def _entries(file: _File) -> Iterator[tuple[Any, Place] | Skipped]:
 
 
 def _values(path: Path) -> Iterator[Any]:
-    for place, value in walk(path, {MESSAGE_LIST}):
+    for place, value in walk(path, {MESSAGE_LIST}, open_bytes):
         if place == MESSAGE_LIST and value is not BEGIN:
             yield value
 

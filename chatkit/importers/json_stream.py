@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Collection, Iterator, Sized
+from collections.abc import Callable, Collection, Iterator, Sized
 from pathlib import Path
 from typing import IO, Any
 
 import ijson
+
+from chatkit.importers import open_first
 
 __all__ = ["BEGIN", "READ_ERRORS", "reason", "walk"]
 
@@ -46,7 +48,11 @@ def _without_x(match: re.Match[bytes]) -> bytes:
     return match[0] if match[1] is None else b"\\u00" + match[1]
 
 
-def walk(path: Path, streamed: Collection[str]) -> Iterator[tuple[str, Any]]:
+def walk(
+    path: Path,
+    streamed: Collection[str],
+    opened: Callable[[Path], IO[bytes]] = open_first,
+) -> Iterator[tuple[str, Any]]:
     """Yield what is in a file: single values, and the elements of some lists as they are.
 
     Parameters
@@ -56,6 +62,8 @@ def walk(path: Path, streamed: Collection[str]) -> Iterator[tuple[str, Any]]:
     streamed : collection of str
         Places of lists, such as ``messages`` or ``chats.list.item.messages``; ``item`` stands for
         the elements of a list above.
+    opened : callable
+        Opens the file: `chatkit.importers.open_first`, or `open_bytes` where it is imported.
 
     Yields
     ------
@@ -68,7 +76,7 @@ def walk(path: Path, streamed: Collection[str]) -> Iterator[tuple[str, Any]]:
     ijson.JSONError, OSError
         The file is broken from here on, or can't be read; `READ_ERRORS` has both.
     """
-    with path.open("rb") as file:
+    with opened(path) as file:
         events = ijson.basic_parse(_Repaired(file))
         place: list[str] = []
         for event, value in events:

@@ -33,7 +33,7 @@ from typing import Any
 import msgspec
 
 from chatkit.errors import ImportFormatError, InputError
-from chatkit.importers import ImportedChannel, Item, author_name, stable_id
+from chatkit.importers import ImportedChannel, Item, author_name, open_bytes, stable_id
 from chatkit.importers.json_stream import BEGIN, READ_ERRORS, reason, walk
 from chatkit.importers.reading import (
     Authors,
@@ -268,7 +268,7 @@ def _read_file(
     reader: _Reader | None = None  # None: the chat is left out
     position = 0
     try:
-        for where, value in walk(path, LISTS):
+        for where, value in walk(path, LISTS, open_bytes):
             if value is BEGIN:
                 chat = next(following, None)
                 if chat is None:

@@ -16,7 +16,7 @@ from typing import IO, Any
 import msgspec
 
 from chatkit.errors import ImportFormatError
-from chatkit.importers import Item, open_bytes
+from chatkit.importers import Item, open_bytes, open_first
 from chatkit.importers.reading import Place
 
 __all__ = ["Dialect", "Table", "open_table"]
@@ -96,7 +96,7 @@ class Table:
             yield from self._objects(lines) if self.json else self._records(lines)
 
     def _columns(self) -> list[str]:
-        with self._opened(_open_first) as lines:
+        with self._opened(open_first) as lines:
             if self.json:
                 found = (item[1] for item in self._objects(lines) if isinstance(item, tuple))
                 names = (key for values in islice(found, HEAD_OBJECTS) for key in values)
@@ -286,10 +286,6 @@ def _once_each(names: Iterable[str]) -> list[str]:
         same = sum(other == name or other.startswith(f"{name} (") for other in found)
         found.append(f"{name} ({same + 1})" if same else name)
     return found
-
-
-def _open_first(path: Path) -> IO[bytes]:
-    return path.open("rb")
 
 
 def _delimiter(text: str, quote: str) -> str:

@@ -29,7 +29,7 @@ import re
 import zipfile
 import zlib
 import zoneinfo
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -37,7 +37,14 @@ from pathlib import Path
 import msgspec
 
 from chatkit.errors import ImportFormatError, InputError
-from chatkit.importers import ImportedChannel, Item, author_name, stable_id
+from chatkit.importers import (
+    ImportedChannel,
+    Item,
+    author_name,
+    open_bytes,
+    open_first,
+    stable_id,
+)
 from chatkit.importers.reading import (
     ChannelNames,
     Place,
@@ -213,7 +220,7 @@ def _day_first(path: Path, said: bool | None) -> bool:
     order = DayOrder()
     found = False
     try:
-        for position, line in _lines(path):
+        for position, line in _lines(path, open_first):
             head = head_of(line) if position >= 0 else None
             if head is not None:
                 found = True
@@ -242,10 +249,10 @@ def _day_first(path: Path, said: bool | None) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[io.TextIOBase]:
+def _opened(path: Path, opened: Callable[[Path], io.BufferedReader]) -> Iterator[io.TextIOBase]:
     """Give the text of an export, also from the zip file that it comes in."""
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
+        with opened(path) as whole, zipfile.ZipFile(whole) as archive:
             texts = [name for name in archive.namelist() if name.lower().endswith(".txt")]
             if len(texts) != 1:
                 raise ImportFormatError(
@@ -255,9 +262,8 @@ def _opened(path: Path) -> Iterator[io.TextIOBase]:
                 encoding = _encoding(start.read(BINARY), path)
                 yield io.TextIOWrapper(file, encoding, "surrogateescape", newline="\n")
     else:
-        with path.open("rb") as file:
-            encoding = _encoding(file.read(BINARY), path)
-            file.seek(0)
+        with opened(path) as file:
+            encoding = _encoding(file.peek(BINARY)[:BINARY], path)
             yield io.TextIOWrapper(file, encoding, "surrogateescape", newline="\n")
 
 
@@ -269,9 +275,9 @@ def _encoding(start: bytes, path: Path) -> str:
     return "utf-8-sig"
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, opened: Callable[[Path], io.BufferedReader]) -> Iterator[tuple[int, str]]:
     """Yield number and text of the lines; -1 as the number of what continues a very long one."""
-    with _opened(path) as file:
+    with _opened(path, opened) as file:
         position, begins = -1, True
         while line := file.readline(LINE_LIMIT):
             position += begins
@@ -283,7 +289,7 @@ def _entries(path: Path) -> Iterator[_Entry | Item]:
     """Yield the entries of a file, each with all its lines."""
     entry: _Entry | None = None
     parts: list[str] = []
-    for position, line in _lines(path):
+    for position, line in _lines(path, open_bytes):
         head = head_of(line) if position >= 0 else None
         if head is None and entry is not None:
             parts.append(line)
