@@ -347,7 +347,8 @@ def assert_no_deleted_text(store: MessageStore) -> None:
             assert "deleted_at" not in there[message_id]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(400)
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     happens=st.lists(st.sampled_from(ALL), min_size=4, max_size=20),
     seed=st.integers(0, 2**32),

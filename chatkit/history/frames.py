@@ -83,10 +83,11 @@ def _row_of(row: Row) -> dict[str, Any]:
 def to_frame(table: Any) -> pd.DataFrame:
     """Return a table of MESSAGE_SCHEMA as pandas has it."""
     sizes = table["attachment_size"]
-    frame: pd.DataFrame = table.to_pandas(split_blocks=True)
-    # Arrow gives floating point where one is missing, which is nearly always.
+    missing = sizes.is_null().to_numpy()
     values = sizes.fill_null(0).to_numpy()
-    frame["attachment_size"] = pd.arrays.IntegerArray(values.copy(), sizes.is_null().to_numpy())
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+    # Arrow gives floating point where one is missing, which is nearly always.
+    frame["attachment_size"] = pd.arrays.IntegerArray(values.copy(), missing)
     return frame
 
 

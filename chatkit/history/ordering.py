@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chatkit.history.gathering import gathered
 from chatkit.segments.columns import MESSAGE_SCHEMA
+from chatkit.segments.stored import KEYS, Copy
 
 __all__ = ["in_order"]
 
-_LARGEST = ("id", "body")
-_KEYS = ("placed_at", "partition", "offset")
+_LARGEST = ("body", "id")
 
 
 def in_order(parts: list[Any], stale_ids: Any | None = None, instead: Any | None = None) -> Any:
@@ -23,62 +24,79 @@ def in_order(parts: list[Any], stale_ids: Any | None = None, instead: Any | None
 
     Parameters
     ----------
-    parts : list
-        Tables of MESSAGE_SCHEMA, and what else has such columns by name, as `Copy` has. No message
-        is in two of them.
+    parts : list of pyarrow.Table or Copy
+        Tables of MESSAGE_SCHEMA, and segments. No message is in two of them.
     stale_ids : pyarrow.ChunkedArray, optional
         Ids of messages to leave out of the parts.
     instead : pyarrow.Table, optional
         Of MESSAGE_SCHEMA: what is there besides, also of these ids.
-
-    Returns
-    -------
-    pyarrow.Table
-        Each column in one piece.
     """
     stale = None
     if stale_ids is not None and len(stale_ids):
-        stale = pc.is_in(_column(parts, "id"), stale_ids.combine_chunks()).to_numpy()
+        ids = pa.concat_tables(part.select(["id"]) for part in parts)["id"]
+        stale = pc.is_in(ids, stale_ids.combine_chunks()).to_numpy()
     if instead is not None:
         parts.append(instead)
         if stale is not None:
             stale = np.append(stale, np.zeros(len(instead), dtype=bool))
-    order = _order(parts)
+    found = pa.concat_tables(
+        part.take_keys() if isinstance(part, Copy) else part.select(KEYS) for part in parts
+    )
+    keys = [found[name].cast(pa.int64()).to_numpy() for name in KEYS]
+    del found
+    order = _order(parts, keys)
     if stale is not None and stale.any():
         order = np.flatnonzero(~stale) if order is None else order[~stale[order]]
-    rows = None if order is None else pa.array(order)
-
-    def taken(name: str) -> Any:
-        found = _column(parts, name)
-        if found.null_count == len(found):
-            return pa.nulls(len(found) if rows is None else len(rows), found.type)
-        found = found.combine_chunks()
-        return found if rows is None else found.take(rows)
-
-    # Two columns at a time, and the largest while nothing else is there, so that memory never
-    # holds all of them twice.
-    names = sorted(MESSAGE_SCHEMA.names, key=lambda name: name not in _LARGEST)
-    with ThreadPoolExecutor(2, "chatkit-history") as pool:
-        columns = dict(zip(names, pool.map(taken, names), strict=True))
+    if order is not None:
+        keys = [key[order] for key in keys]
+    columns = {
+        name: pa.chunked_array([pa.array(key)]).cast(MESSAGE_SCHEMA.field(name).type)
+        for name, key in zip(KEYS, keys, strict=True)
+    }
+    for name, value in _sole_values(parts).items():
+        columns.setdefault(name, _same(MESSAGE_SCHEMA.field(name).type, value, len(keys[0])))
+    others = [name for name in MESSAGE_SCHEMA.names if name not in (*columns, *_LARGEST)]
+    groups = [*((name,) for name in _LARGEST), *([others] if others else [])]
+    if order is None:
+        table = pa.concat_tables([part.select([*_LARGEST, *others]) for part in parts])
+        columns.update(zip(table.column_names, table.columns, strict=True))
+    else:
+        columns.update(gathered(parts, groups, order))
     parts.clear()
     return pa.table([columns[name] for name in MESSAGE_SCHEMA.names], schema=MESSAGE_SCHEMA)
 
 
-def _column(parts: list[Any], name: str) -> Any:
-    """Return a column of all parts."""
-    chunks = [chunk for part in parts for chunk in part[name].chunks]
-    return pa.chunked_array(chunks, MESSAGE_SCHEMA.field(name).type)
+def _same(kind: Any, value: Any, count: int) -> Any:
+    return pa.nulls(count, kind) if value is None else pa.repeat(pa.scalar(value, kind), count)
 
 
-def _order(parts: list[Any]) -> Any | None:
+def _sole_values(parts: Sequence[Any]) -> dict[str, Any]:
+    """Return the columns with the same value in all rows of all parts, and that."""
+    by_part = [
+        part.sole_values
+        if isinstance(part, Copy)
+        else {name: None for name in part.column_names if part[name].null_count == len(part)}
+        for part in parts
+        if part.num_rows
+    ]
+    if not by_part:
+        return {}
+    first, *others = by_part
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in one and one[name] == value for one in others)
+    }
+
+
+def _order(parts: list[Any], keys: list[Any]) -> Any | None:
     """Return where the rows of all parts go, or None if they are in order."""
-    keys = [_column(parts, name).cast(pa.int64()).to_numpy() for name in _KEYS]
     count = len(keys[0])
     keys = _joined([key for key in keys if len(key) and key.min() != key.max()])
     order = None
     if not _rising(keys):
-        # Of one key this finds what is in order already, and takes a third of the time.
-        order = np.argsort(keys[0], kind="stable") if len(keys) == 1 else np.lexsort(keys[::-1])
+        # Rows with the same keys are put in order below.
+        order = np.argsort(keys[0]) if len(keys) == 1 else np.lexsort(keys[::-1])
     keys = [key if order is None else key[order] for key in keys]
     # Of messages at one place in several channels, the ids decide.
     same = np.ones(max(count - 1, 0), dtype=bool)
@@ -105,7 +123,7 @@ def _ids(parts: list[Any], rows: Any) -> Any:
     found = []
     for number in np.unique(which):
         here = rows[by_part][which[by_part] == number] - (ends[number] - parts[number].num_rows)
-        found += parts[number]["id"].take(pa.array(here)).chunks
+        found += parts[number].select(["id"])["id"].take(pa.array(here)).chunks
     back = np.empty_like(by_part)
     back[by_part] = np.arange(len(by_part))
     return pa.chunked_array(found).take(pa.array(back))

@@ -10,6 +10,7 @@ import contextlib
 import functools
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -33,6 +34,8 @@ Document = dict[str, Any]
 
 FEW = 5000
 """Up to this many newest messages come sooner from the index on channel and order."""
+FETCHED = 10
+"""Segments to ask for at a time."""
 BRANCHES = 100
 """Ranges of offsets to ask for at a time."""
 BAD_VALUE = 2
@@ -207,16 +210,22 @@ def _copies(
         quick.append("on")
     rest = asked.query.without(*quick)
     wanted = [one for one in chosen if _touches(one, asked)]
-    lost = {one.id for one in wanted}
-    copies = []
-    for header, found in fetch(store, wanted):
-        if found is None:
-            continue
-        lost.discard(header.id)
-        matching = _chosen(found, rest, asked)
-        copies.append(found if matching is None else found.where(matching))
-        progress.update(copies[-1].num_rows)
-    return copies, lost
+
+    def some(start: int) -> list[Copy]:
+        found = []
+        for _, copy in fetch(store, wanted[start : start + FETCHED]):
+            if copy is not None:
+                matching = _chosen(copy, rest, asked)
+                found.append(copy if matching is None else copy.where(matching))
+                found[-1].unpack_keys()  # while MongoDB is waited for
+        return found
+
+    copies: list[Copy] = []
+    with ThreadPoolExecutor(2, "chatkit-history") as pool:
+        for found in pool.map(some, range(0, len(wanted), FETCHED)):
+            copies += found
+            progress.update(sum(copy.num_rows for copy in found))
+    return copies, {one.id for one in wanted} - {copy.header.id for copy in copies}
 
 
 def _touches(header: Header, asked: Asked) -> bool:

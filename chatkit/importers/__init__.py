@@ -237,7 +237,7 @@ class _Told(io.FileIO):
 
 def open_first(path: Path) -> io.BufferedReader:
     """Open a file of the source for a first look at it, which brings no import further."""
-    return path.open("rb", READ_SIZE)
+    return io.BufferedReader(io.FileIO(path), READ_SIZE)
 
 
 def open_bytes(path: Path) -> io.BufferedReader:

@@ -24,19 +24,44 @@ from pymongo import CursorType
 from chatkit.segments.columns import MESSAGE_SCHEMA
 from chatkit.store import SEGMENT_HEADER, MessageStore
 
-__all__ = ["VERSION", "Copy", "Header", "document", "fetch", "headers", "pack", "unpack", "usable"]
+__all__ = [
+    "KEYS",
+    "VERSION",
+    "Copy",
+    "Header",
+    "document",
+    "fetch",
+    "headers",
+    "pack",
+    "unpack",
+    "usable",
+]
 
-VERSION = 1
+VERSION = 2
 """Of what is in a segment; one of another version is not read."""
 FETCHED = 200
 """Segments to ask for at a time."""
 
+KEYS = ("placed_at", "partition", "offset")
+"""What messages are put in order by, before their ids."""
 _CONSTANT = ("channel", "partition")
 _NOTHING = {"reactions": 0, "rev": 0}
 _UNTOUCHED = ("edited_at", "deleted_at", "pinned_at", *_NOTHING)
 """What a message has none of that no event was about."""
+_REPEATED = ("author", "source")
+"""What is the same in many messages: each text is stored once."""
+
+
+def _stored(field: Any) -> Any:
+    """Return a column of MESSAGE_SCHEMA as it is stored: its texts never have as much as 2 GiB."""
+    if field.type != pa.large_string():
+        return field
+    kind = pa.string()
+    return field.with_type(pa.dictionary(pa.int32(), kind) if field.name in _REPEATED else kind)
+
+
 _STORED = pa.schema(
-    [field for field in MESSAGE_SCHEMA if field.name not in (*_CONSTANT, *_UNTOUCHED)]
+    [_stored(field) for field in MESSAGE_SCHEMA if field.name not in (*_CONSTANT, *_UNTOUCHED)]
 )
 
 
@@ -88,10 +113,13 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 def pack(table: Any) -> bytes:
     """Return the columns of messages that no event was about, as they are stored."""
-    columns = pa.table([table[name] for name in _STORED.names], schema=_STORED).combine_chunks()
+    columns = table.select(_STORED.names).combine_chunks().cast(_STORED)
+    # What no message has need not be there, and so nobody has to unpack it.
+    some = [name for name in _STORED.names if columns[name].null_count < len(columns)]
+    columns = columns.select(some)
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with pa.ipc.new_stream(sink, _STORED, options=options) as writer:
+    with pa.ipc.new_stream(sink, columns.schema, options=options) as writer:
         writer.write_table(columns)
     data: bytes = sink.getvalue().to_pybytes()
     return data
@@ -118,25 +146,49 @@ class Copy:
         self.num_rows = header.rows if chosen is None else pc.sum(chosen).as_py() or 0
         self._data = data
         self._chosen = chosen
+        self._keys: Any = None
+        self._stored: list[str] = pa.ipc.read_schema(pa.py_buffer(data)).names
+
+    @property
+    def sole_values(self) -> dict[str, Any]:
+        """The columns with only one value, and that."""
+        missing = [name for name in MESSAGE_SCHEMA.names if name not in self._stored]
+        return {name: getattr(self.header, name, _NOTHING.get(name)) for name in missing}
+
+    def select(self, names: Sequence[str]) -> Any:
+        """Return some columns, by name, as a table with the types of MESSAGE_SCHEMA."""
+        schema = pa.schema([MESSAGE_SCHEMA.field(name) for name in names])
+        places = [self._stored.index(name) for name in names if name in self._stored]
+        stored: Any = None
+        if places:
+            options = pa.ipc.IpcReadOptions(included_fields=places, use_threads=False)
+            with pa.ipc.open_stream(self._data, options=options) as reader:
+                stored = reader.read_all()
+        columns = [
+            stored[field.name].cast(field.type)
+            if field.name in self._stored
+            else _same(field.type, self.sole_values[field.name], self.header.rows)
+            for field in schema
+        ]
+        table = pa.table(columns, schema=schema)
+        return table if self._chosen is None else table.filter(self._chosen)
+
+    def unpack_keys(self) -> None:
+        """Unpack the columns KEYS early, where there is time for that."""
+        self._keys = self.select(KEYS)
+
+    def take_keys(self) -> Any:
+        """Return the columns KEYS as a table; they are not held any longer."""
+        keys, self._keys = self._keys, None
+        return self.select(KEYS) if keys is None else keys
 
     def __getitem__(self, name: str) -> Any:
         """Return a column as MESSAGE_SCHEMA has it, as a chunked array."""
-        column = self._column(name)
-        return column if self._chosen is None else column.filter(self._chosen)
-
-    def _column(self, name: str) -> Any:
-        place = _STORED.get_field_index(name)
-        if place < 0:
-            kind = MESSAGE_SCHEMA.field(name).type
-            value = getattr(self.header, name, _NOTHING.get(name))
-            return pa.chunked_array([_same(kind, value, self.header.rows)])
-        options = pa.ipc.IpcReadOptions(included_fields=[place], use_threads=False)
-        with pa.ipc.open_stream(pa.py_buffer(self._data), options=options) as reader:
-            return reader.read_all().column(0)
+        return self.select([name])[name]
 
     def frame(self, names: Collection[str]) -> pd.DataFrame:
         """Return some columns as a frame."""
-        frame: pd.DataFrame = pa.table({name: self[name] for name in names}).to_pandas()
+        frame: pd.DataFrame = self.select(list(names)).to_pandas()
         return frame
 
     def where(self, chosen: Any) -> Copy:
