@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Locator
 
-from chatkit import sample
+from chatkit import Explorer, history, sample
 from chatkit.archiver import Archiver
 from chatkit.message import Message
 from chatkit.producer import ChatProducer
@@ -150,3 +151,24 @@ def test_the_dashboard_moves_by_itself(
     page.page.locator(".chatkit-table td", has_text="lovely").first.wait_for()
     assert page.evaluate("shown.close(), room.close()") == "(None, None)"
     assert page.errors == []
+
+
+def test_reactions_are_loaded_of_no_older_messages_than_are_loaded(
+    settings: Settings, archiver_factory: Callable[..., Archiver]
+) -> None:
+    archiver_factory()
+    sample.add(settings)
+    with MessageStore(settings) as store, closing(Explorer(store, limit=20)) as explorer:
+        wait_until(lambda: store.messages.count_documents({}) == 68)
+        explorer.reload()
+        wait_until(lambda: explorer.table is not None and len(explorer.frame) == 20)
+        everything = history.load_reactions(store)
+        choice = next(
+            child for child in explorer.children[-1].children if hasattr(child, "options")
+        )
+        choice.value = dict(choice.options)["Reactions"]
+        wait_until(lambda: "times" in explorer.table)
+        expected = everything["id"].isin(explorer.frame["id"]).sum()
+        assert 0 < explorer.table["times"].sum() == expected < len(everything)
+        oldest = explorer.frame["placed_at"].min().floor("D")
+        assert explorer._reactions["placed_at"].min() >= oldest

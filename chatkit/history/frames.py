@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -82,13 +83,23 @@ def _row_of(row: Row) -> dict[str, Any]:
 
 def to_frame(table: Any) -> pd.DataFrame:
     """Return a table of MESSAGE_SCHEMA as pandas has it."""
-    sizes = table["attachment_size"]
-    missing = sizes.is_null().to_numpy()
-    values = sizes.fill_null(0).to_numpy()
-    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+    name = "attachment_size"
+    place = table.schema.get_field_index(name)
     # Arrow gives floating point where one is missing, which is nearly always.
-    frame["attachment_size"] = pd.arrays.IntegerArray(values.copy(), missing)
+    sizes = _integers(table[name])
+    table = table.remove_column(place)
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+    frame.insert(place, name, sizes)
     return frame
+
+
+def _integers(column: Any) -> Any:
+    count = len(column)
+    if column.null_count == count:
+        return pd.arrays.IntegerArray(np.zeros(count, dtype=np.int64), np.ones(count, dtype=bool))
+    return pd.arrays.IntegerArray(
+        column.fill_null(0).to_numpy().copy(), column.is_null().to_numpy().copy()
+    )
 
 
 def in_zone(table: Any, zone: str) -> Any:

@@ -67,7 +67,20 @@ def in_order(parts: list[Any], stale_ids: Any | None = None, instead: Any | None
 
 
 def _same(kind: Any, value: Any, count: int) -> Any:
-    return pa.nulls(count, kind) if value is None else pa.repeat(pa.scalar(value, kind), count)
+    """Return an array with one value in all places; of none and 0 it takes no memory."""
+    if value is None:
+        width = 8 * (count + 1)  # dates, numbers and the ends of texts alike
+        buffers = [_zeros(-(-count // 8)), _zeros(width)]
+        buffers += [pa.py_buffer(b"")] if pa.types.is_large_string(kind) else []
+        return pa.Array.from_buffers(kind, count, buffers, count)
+    if value == 0 and kind == pa.int64():
+        return pa.Array.from_buffers(kind, count, [None, _zeros(8 * count)], 0)
+    return pa.repeat(pa.scalar(value, kind), count)
+
+
+def _zeros(size: int) -> Any:
+    """Return a buffer of zeros, which the system gives when they are written to: never."""
+    return pa.py_buffer(np.zeros(size, dtype=np.uint8))
 
 
 def _sole_values(parts: Sequence[Any]) -> dict[str, Any]:

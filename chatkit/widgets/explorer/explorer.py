@@ -183,7 +183,9 @@ class Explorer(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             parts.append(part)
             self._progress.value += len(part)
         loaded = pd.concat(parts, ignore_index=True) if parts else history.frame([])
-        self._reactions = history.load_reactions(self._store)
+        whole = len(loaded) < self._limit
+        since = "" if whole else f"after:{loaded['placed_at'].iloc[0].date()}"
+        self._reactions = history.load_reactions(self._store, since)
         return loaded
 
     def _filter(self) -> None:
