@@ -34,7 +34,8 @@ LAYERS = [
     "stats  commands  exporting",
     "plots  live_statistics",
     "blocks  sending",
-    "report  sample  widgets  console  workshop  doctor  lab",
+    "report  sample  simulation  widgets  console  doctor  lab",
+    "workshop",
     "cli",
     "__main__",
 ]
@@ -58,6 +59,9 @@ NARROW = {
     "exporting": "errors  wording  message  markup  emojis  query  store  history  pseudonyms",
     "widgets": "errors  settings  message  markup  emojis  futures  fold  timeline  query  share  "
     "changes  presence  room  commands  store  history  stats  plots  live_statistics  blocks",
+    "simulation": "errors  message  settings  channels  producer  sending",
+    "workshop": "errors  settings  message  channels  producer  consumer  store  archiver  room  "
+    "local  widgets",
     "console": "errors  wording  settings  message  fold  timeline  query  room  commands",
 }
 
@@ -68,9 +72,9 @@ FOR_FEW = {"writer": "archiver  dead_letters  purge"}
 # Which of chatkit may import a library, where not all may. ``kafka`` in ``local`` asks whether a
 # broker answers yet, and ``pymongo`` whether mongod does.
 KNOWS = {
-    "anywidget": "widgets",
-    "ipywidgets": "widgets",
-    "traitlets": "widgets",
+    "anywidget": "widgets  workshop",
+    "ipywidgets": "widgets  workshop",
+    "traitlets": "widgets  workshop",
     "IPython": "widgets  workshop",
     "networkx": "stats  plots",
     "plotly": "plots  share  blocks  widgets",

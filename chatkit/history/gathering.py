@@ -23,7 +23,7 @@ __all__ = ["gathered"]
 LASTING = pa.system_memory_pool()
 """For what stays: it takes no more than it needs, and what passes uses the other's memory again."""
 
-BLOCK = 1 << 15
+BLOCK = 1 << 16
 """Rows to put in order at a time: so many lie in the processor's cache."""
 
 
@@ -114,14 +114,18 @@ class _Blocks:
         rows = self._rows[start : start + BLOCK][by_part]
         bounds = np.flatnonzero(np.diff(parts[by_part], prepend=-1, append=-1))
         pieces: list[tuple[int, Any]] = []
+        places = np.empty(len(parts), dtype=np.int64)
+        height = 0
         for begin, end in pairwise(bounds.tolist()):
             some = rows[begin:end]
-            first, last = int(some[0]), int(some[-1])
-            whole = last - first == end - begin - 1 and (some[1:] > some[:-1]).all()
-            taken = slice(first, last + 1) if whole else pa.array(some)
-            pieces.append((int(parts[by_part[begin]]), taken))
-        places = np.empty(len(parts), dtype=np.int32)
-        places[by_part] = np.arange(len(parts), dtype=np.int32)
+            first, behind = int(some.min()), int(some.max()) + 1
+            if behind - first <= 2 * len(some):
+                piece, within = slice(first, behind), some - first
+            else:
+                piece, within = pa.array(some), np.arange(len(some))
+            pieces.append((int(parts[by_part[begin]]), piece))
+            places[by_part[begin:end]] = height + within
+            height += behind - first if isinstance(piece, slice) else len(some)
         done = [number for number, _ in pieces if self._last[number] < start + BLOCK]
         return _Block(pieces, pa.array(places), done)
 

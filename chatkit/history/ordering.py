@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chatkit.history.gathering import gathered
-from chatkit.segments.columns import MESSAGE_SCHEMA
+from chatkit.segments.columns import MESSAGE_SCHEMA, repeated
 from chatkit.segments.stored import KEYS, Copy
 
 __all__ = ["in_order"]
@@ -31,30 +31,31 @@ def in_order(parts: list[Any], stale_ids: Any | None = None, instead: Any | None
     instead : pyarrow.Table, optional
         Of MESSAGE_SCHEMA: what is there besides, also of these ids.
     """
-    stale = None
+    kept = None
     if stale_ids is not None and len(stale_ids):
         ids = pa.concat_tables(part.select(["id"]) for part in parts)["id"]
         stale = pc.is_in(ids, stale_ids.combine_chunks()).to_numpy()
+        more = 0 if instead is None else len(instead)
+        kept = np.append(np.flatnonzero(~stale), np.arange(len(stale), len(stale) + more))
+        del ids, stale
     if instead is not None:
         parts.append(instead)
-        if stale is not None:
-            stale = np.append(stale, np.zeros(len(instead), dtype=bool))
     found = pa.concat_tables(
         part.take_keys() if isinstance(part, Copy) else part.select(KEYS) for part in parts
     )
     keys = [found[name].cast(pa.int64()).to_numpy() for name in KEYS]
     del found
-    order = _order(parts, keys)
-    if stale is not None and stale.any():
-        order = np.flatnonzero(~stale) if order is None else order[~stale[order]]
-    if order is not None:
-        keys = [key[order] for key in keys]
+    order = _order(parts, keys, kept)
+    count = len(keys[0]) if order is None else len(order)
     columns = {
-        name: pa.chunked_array([pa.array(key)]).cast(MESSAGE_SCHEMA.field(name).type)
-        for name, key in zip(KEYS, keys, strict=True)
+        name: repeated(MESSAGE_SCHEMA.field(name).type, value, count)
+        for name, value in _sole_values(parts).items()
     }
-    for name, value in _sole_values(parts).items():
-        columns.setdefault(name, _same(MESSAGE_SCHEMA.field(name).type, value, len(keys[0])))
+    for name, key in zip(KEYS, keys, strict=True):
+        if name not in columns:
+            column = pa.array(key if order is None else key[order])
+            columns[name] = column.cast(MESSAGE_SCHEMA.field(name).type)
+    del keys
     others = [name for name in MESSAGE_SCHEMA.names if name not in (*columns, *_LARGEST)]
     groups = [*((name,) for name in _LARGEST), *([others] if others else [])]
     if order is None:
@@ -64,23 +65,6 @@ def in_order(parts: list[Any], stale_ids: Any | None = None, instead: Any | None
         columns.update(gathered(parts, groups, order))
     parts.clear()
     return pa.table([columns[name] for name in MESSAGE_SCHEMA.names], schema=MESSAGE_SCHEMA)
-
-
-def _same(kind: Any, value: Any, count: int) -> Any:
-    """Return an array with one value in all places; of none and 0 it takes no memory."""
-    if value is None:
-        width = 8 * (count + 1)  # dates, numbers and the ends of texts alike
-        buffers = [_zeros(-(-count // 8)), _zeros(width)]
-        buffers += [pa.py_buffer(b"")] if pa.types.is_large_string(kind) else []
-        return pa.Array.from_buffers(kind, count, buffers, count)
-    if value == 0 and kind == pa.int64():
-        return pa.Array.from_buffers(kind, count, [None, _zeros(8 * count)], 0)
-    return pa.repeat(pa.scalar(value, kind), count)
-
-
-def _zeros(size: int) -> Any:
-    """Return a buffer of zeros, which the system gives when they are written to: never."""
-    return pa.py_buffer(np.zeros(size, dtype=np.uint8))
 
 
 def _sole_values(parts: Sequence[Any]) -> dict[str, Any]:
@@ -102,8 +86,12 @@ def _sole_values(parts: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _order(parts: list[Any], keys: list[Any]) -> Any | None:
-    """Return where the rows of all parts go, or None if they are in order."""
+def _order(parts: list[Any], keys: list[Any], kept: Any | None = None) -> Any | None:
+    """Return where the rows of all parts go, or None if they are in order.
+
+    Of all rows only those that are kept, if some are not.
+    """
+    keys = keys if kept is None else [key[kept] for key in keys]
     count = len(keys[0])
     keys = _joined([key for key in keys if len(key) and key.min() != key.max()])
     order = None
@@ -115,17 +103,18 @@ def _order(parts: list[Any], keys: list[Any]) -> Any | None:
     same = np.ones(max(count - 1, 0), dtype=bool)
     for key in keys:
         same &= key[1:] == key[:-1]
-    if not same.any():
-        return order
-    order = np.arange(count) if order is None else order
-    among = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
-    rows = order[among]
-    # Which run of equal ones each belongs to.
-    run = np.cumsum(~np.insert(same, 0, False)[among])
-    tied = pa.table({"run": run, "id": _ids(parts, rows)})
-    by_id = pc.sort_indices(tied, sort_keys=[("run", "ascending"), ("id", "ascending")])
-    order[among] = rows[by_id.to_numpy()]
-    return order
+    if not same.any() and order is None:
+        return kept
+    rows = np.arange(count) if order is None else order
+    rows = rows if kept is None else kept[rows]
+    if same.any():
+        among = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+        # Which run of equal ones each belongs to.
+        run = np.cumsum(~np.insert(same, 0, False)[among])
+        tied = pa.table({"run": run, "id": _ids(parts, rows[among])})
+        by_id = pc.sort_indices(tied, sort_keys=[("run", "ascending"), ("id", "ascending")])
+        rows[among] = rows[among][by_id.to_numpy()]
+    return rows
 
 
 def _ids(parts: list[Any], rows: Any) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import bson
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -23,7 +24,7 @@ with warnings.catch_warnings():
     from pymongoarrow.context import PyMongoArrowContext
     from pymongoarrow.schema import Schema
 
-__all__ = ["BATCH_ROWS", "DATE", "MESSAGE_SCHEMA", "chunks", "decode", "decode_slowly"]
+__all__ = ["BATCH_ROWS", "DATE", "MESSAGE_SCHEMA", "chunks", "decode", "decode_slowly", "repeated"]
 
 Document = dict[str, Any]
 
@@ -96,6 +97,23 @@ _DOCUMENT_SCHEMA = Schema(
         ),
     }
 )
+
+
+def repeated(kind: Any, value: Any, count: int) -> Any:
+    """Return an array with one value in all places; of none and 0 it takes no memory."""
+    if value is None:
+        width = 8 * (count + 1)  # dates, numbers and the ends of texts alike
+        buffers = [_zeros(-(-count // 8)), _zeros(width)]
+        buffers += [pa.py_buffer(b"")] if pa.types.is_large_string(kind) else []
+        return pa.Array.from_buffers(kind, count, buffers, count)
+    if value == 0 and kind == pa.int64():
+        return pa.Array.from_buffers(kind, count, [None, _zeros(8 * count)], 0)
+    return pa.repeat(pa.scalar(value, kind), count)
+
+
+def _zeros(size: int) -> Any:
+    """Return a buffer of zeros, which the system gives when they are written to: never."""
+    return pa.py_buffer(np.zeros(size, dtype=np.uint8))
 
 
 def chunks(batches: Iterable[bytes]) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from bson.binary import Binary
 from bson.datetime_ms import DatetimeMS
 from pymongo import CursorType
 
-from chatkit.segments.columns import MESSAGE_SCHEMA
+from chatkit.segments.columns import MESSAGE_SCHEMA, repeated
 from chatkit.store import SEGMENT_HEADER, MessageStore
 
 __all__ = [
@@ -202,9 +202,7 @@ def unpack(header: Header, data: bytes) -> Copy | None:
     return Copy(header, data) if crc32c.crc32c(data) == header.check else None
 
 
-@functools.lru_cache(maxsize=256)
-def _constant(kind: Any, value: Any, size: int) -> Any:
-    return pa.nulls(size, kind) if value is None else pa.repeat(pa.scalar(value, kind), size)
+_constant = functools.lru_cache(maxsize=256)(repeated)
 
 
 def _same(kind: Any, value: Any, rows: int) -> Any:
