@@ -24,7 +24,16 @@ with warnings.catch_warnings():
     from pymongoarrow.context import PyMongoArrowContext
     from pymongoarrow.schema import Schema
 
-__all__ = ["BATCH_ROWS", "DATE", "MESSAGE_SCHEMA", "chunks", "decode", "decode_slowly", "repeated"]
+__all__ = [
+    "BATCH_ROWS",
+    "DATE",
+    "FIELDS",
+    "MESSAGE_SCHEMA",
+    "chunks",
+    "decode",
+    "decode_slowly",
+    "repeated",
+]
 
 Document = dict[str, Any]
 
@@ -97,6 +106,10 @@ _DOCUMENT_SCHEMA = Schema(
         ),
     }
 )
+
+
+FIELDS = (*_DOCUMENT_SCHEMA.typemap, "reactions")
+"""The fields of a document that are decoded, or looked at."""
 
 
 def repeated(kind: Any, value: Any, count: int) -> Any:

@@ -23,6 +23,9 @@ def raw_batches(
 ) -> Generator[bytes]:
     """Yield documents in BSON as MongoDB sends them, one after the other in each piece.
 
+    They have only the fields that are decoded: leaving the others out costs MongoDB less than
+    receiving and passing over them costs here.
+
     Parameters
     ----------
     messages : Collection
@@ -34,7 +37,13 @@ def raw_batches(
     **options
         Of ``find``. Without a limit it sends without being asked for each batch.
     """
-    options = {"batch_size": columns.BATCH_ROWS, "allow_disk_use": True, **options}
+    shown = dict.fromkeys(columns.FIELDS, 1)
+    options = {
+        "projection": shown,
+        "batch_size": columns.BATCH_ROWS,
+        "allow_disk_use": True,
+        **options,
+    }
     if "limit" not in options and not messages.database.client.is_mongos:
         options["cursor_type"] = CursorType.EXHAUST  # MongoDB's router may not know how
     found: Any = messages.find_raw_batches(where, **options)
