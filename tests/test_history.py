@@ -584,7 +584,7 @@ def test_all_channels_come_unsorted_since_sorting_here_is_cheaper(
     find = commands.find()
     assert find["filter"] == {}
     assert "sort" not in find
-    assert "projection" not in find
+    assert "search" not in find["projection"]
 
 
 def test_the_newest_of_all_channels_come_from_the_index_too(
