@@ -224,6 +224,9 @@ class Settings(BaseSettings):
     """Beginning of the archivers' consumer group. Default: that of ``system_prefix``."""
     replication_factor: int | None = Field(default=None, ge=-1, le=32767)
     """How many brokers hold a new topic; -1: as Kafka is set. Default: 3, if there are so many."""
+    workshop: Literal["own", "shared"] = "own"
+    """Whether workshop notebooks start brokers of their own, or use this Kafka, which the class
+    shares."""
 
     mongo_uri: SecretStr = SecretStr("mongodb://localhost:27017")
     """MongoDB's address; may hold user and password."""

@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real chat histories, where they lie beside the checkout."""
 
-pytest_plugins = ["tests.chatting"]
+pytest_plugins = ["tests.chatting", "tests.workshop_stack"]
 
 
 def pytest_configure() -> None:

@@ -60,8 +60,8 @@ NARROW = {
     "widgets": "errors  settings  message  markup  emojis  futures  fold  timeline  query  share  "
     "changes  presence  room  commands  store  history  stats  plots  live_statistics  blocks",
     "simulation": "errors  message  settings  channels  producer  sending",
-    "workshop": "errors  settings  message  channels  producer  consumer  store  archiver  room  "
-    "local  widgets",
+    "workshop": "errors  wording  settings  message  connection  channels  producer  consumer  "
+    "store  archiver  room  local  widgets",
     "console": "errors  wording  settings  message  fold  timeline  query  room  commands",
 }
 
