@@ -15,7 +15,9 @@ from chatkit.cli import (
     purge,
     segments,
     services,
+    simulate,
     stats,
+    workshop,
 )
 
 __all__ = ["app"]
@@ -38,8 +40,9 @@ for command in (
     archive.archive,
     stats.stats,
     exporting.export,
+    simulate.simulate,
     purge.purge,
 ):
     app.command()(command)
-for group in (channels.app, importing.app, segments.app):
+for group in (channels.app, importing.app, segments.app, workshop.app):
     app.add_typer(group)
