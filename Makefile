@@ -5,13 +5,17 @@ LAB_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?= all
 
-.PHONY: lab test check format bench up down clean browser
+.PHONY: lab test workshop-test check format bench up down clean browser
 
 lab: .venv/lab
 	@$(BIN)/chatkit lab $(LAB_ARGS)
 
 test: .venv/dev browser
 	$(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+
+# Every notebook of the workshop, with its solutions and with wrong answers, on three brokers.
+workshop-test: .venv/dev
+	$(BIN)/pytest -m '' tests/test_workshop_notebooks.py -n 2 --dist worksteal $(PYTEST_ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -11,14 +11,16 @@
     │   ├── InvalidMessageError     not a message that we can send, or a record that is none
     │   ├── NotAllowedError         only the author edits; author or moderator deletes
     │   ├── QueryError              a query can't be parsed; points at the place
-    │   └── ImportFormatError       a file is not in the format that was named
+    │   ├── ImportFormatError       a file is not in the format that was named
+    │   └── NeedsOwnBrokersError    an experiment on brokers that chatkit did not start
     └── ServiceError                the outside world did not do its part; it may later
         ├── BrokerUnavailableError  no Kafka broker answered in time
         │   └── BrokerRefusedError  one answered, but won't have us, or won't do it
         ├── SendError               a message was not acknowledged; carries the message
         ├── StoreUnavailableError   MongoDB did not answer in time
         │   └── StoreRefusedError   it answered, but won't have us, or won't do it
-        └── LocalServiceError       a local server can't start; shows the end of its log
+        ├── LocalServiceError       a local server can't start; shows the end of its log
+        └── WorkshopTimeoutError    what a lesson waits for did not come about in time
 
 Using an object after ``close()`` or before ``open()`` is a bug in the calling program and raises
 RuntimeError. This module knows nothing of Kafka, MongoDB or widgets.
@@ -39,6 +41,7 @@ __all__ = [
     "InputError",
     "InvalidMessageError",
     "LocalServiceError",
+    "NeedsOwnBrokersError",
     "NotAllowedError",
     "QueryError",
     "SendError",
@@ -46,6 +49,7 @@ __all__ = [
     "SettingsError",
     "StoreRefusedError",
     "StoreUnavailableError",
+    "WorkshopTimeoutError",
 ]
 
 
@@ -107,6 +111,10 @@ class ImportFormatError(InputError):
     """A file or folder is not in the format that it was said to be in."""
 
 
+class NeedsOwnBrokersError(InputError):
+    """Only brokers that chatkit started can be stopped, killed or paused."""
+
+
 class ServiceError(ChatkitError):
     """A server, or the network to it, failed; the same call may work later."""
 
@@ -147,3 +155,10 @@ class StoreRefusedError(StoreUnavailableError):
 
 class LocalServiceError(ServiceError):
     """A local Kafka or mongod could not be fetched or started; the text ends with its log."""
+
+
+class WorkshopTimeoutError(ServiceError):
+    """What a lesson waits for did not come about in time.
+
+    The text says what was waited for and how long, what was seen last, and what to do.
+    """

@@ -134,6 +134,10 @@ def test_the_callers_mistakes_are_value_errors_and_the_worlds_are_not() -> None:
     assert not issubclass(ServiceError, ValueError)
 
 
+SIGNALS = {"NotYetError", "Wrong"}
+"""Raised to chatkit's own callers and caught by them: no user ever meets one."""
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_no_other_module_defines_public_errors(module: str) -> None:
     if module == "chatkit.errors":
@@ -146,7 +150,7 @@ def test_no_other_module_defines_public_errors(module: str) -> None:
         and issubclass(one, BaseException)
         and not issubclass(one, Warning)
     ]
-    assert own == []
+    assert set(own) <= SIGNALS
 
 
 def test_a_send_error_gives_the_message_back() -> None:

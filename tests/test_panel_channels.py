@@ -305,8 +305,9 @@ def test_channels_are_found_and_used_from_the_keyboard(
     fold.or_(panel.root.get_by_role("button", name="Other channels (7)")).click()
     option(panel, "team-7").wait_for()
     option(panel, "team-3").focus()
+    lines = panel.root.get_by_role("option").all_inner_texts()
     keys.press("ArrowDown")
-    assert panel.root.evaluate("host => host.shadowRoot.activeElement.ariaLabel") == "team-0"
+    assert panel.root.evaluate("host => host.shadowRoot.activeElement.ariaLabel") == "team-0", lines
     keys.press("End")
     keys.press("Enter")
     panel.wait(lambda panel: panel.channel == "team-7")

@@ -36,6 +36,7 @@ def learner(settings: Settings) -> Iterator[Learner]:
     learner = Learner(with_own_name, settings=settings)
     yield learner
     learner.reset()
+    learner.close()
 
 
 @pytest.fixture
@@ -123,6 +124,7 @@ def test_without_kafka_nothing_is_checked_and_the_result_says_what_to_do() -> No
     result = check.diary(learner)
     assert result.state == "not checked"
     assert "CHATKIT_BOOTSTRAP_SERVERS" in result.text
+    learner.close()
 
 
 def test_a_result_that_can_not_be_noted_is_shown_all_the_same() -> None:
@@ -132,6 +134,7 @@ def test_a_result_that_can_not_be_noted_is_shown_all_the_same() -> None:
     assert result.passed
     assert "Not noted in your progress" in str(result)
     assert "Not noted in your progress" in result._repr_html_()
+    learner.close()
 
 
 def test_every_check_is_found_by_name_and_by_completion() -> None:
@@ -203,6 +206,7 @@ def test_a_teacher_sees_all_learners_beside_each_other(
     ben = Learner(f"ben-{settings.database}", settings=settings)
     check.held(ben, lambda topic: None)
     ben.reset()
+    ben.close()
     names = [learner.name, ben.name]
     found = [one for one in everyone(settings) if one.learner in names]
     assert [one.learner for one in found] == names

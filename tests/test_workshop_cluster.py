@@ -14,10 +14,15 @@ from kafka import KafkaAdminClient, KafkaConsumer
 
 import chatkit.workshop
 from chatkit.connection import make_client
-from chatkit.errors import BrokerUnavailableError, InputError, SettingsError
+from chatkit.errors import (
+    BrokerUnavailableError,
+    InputError,
+    NeedsOwnBrokersError,
+    SettingsError,
+    WorkshopTimeoutError,
+)
 from chatkit.settings import Settings
 from chatkit.workshop.cluster import LabCluster
-from chatkit.workshop.errors import NeedsOwnBrokersError, WorkshopTimeoutError
 from chatkit.workshop.learner import LAB, Learner
 from tests.waiting import wait_until
 

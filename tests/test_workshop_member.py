@@ -13,9 +13,8 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import NewTopic
 
 from chatkit.connection import make_client
-from chatkit.errors import BrokerRefusedError, InputError
+from chatkit.errors import BrokerRefusedError, InputError, WorkshopTimeoutError
 from chatkit.settings import Settings
-from chatkit.workshop.errors import WorkshopTimeoutError
 from chatkit.workshop.learner import Learner
 from chatkit.workshop.member import Handled, Member
 from tests.waiting import wait_until

@@ -12,9 +12,8 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import NewTopic
 
 from chatkit.connection import make_client
-from chatkit.errors import InputError
+from chatkit.errors import InputError, WorkshopTimeoutError
 from chatkit.settings import Settings
-from chatkit.workshop.errors import WorkshopTimeoutError
 from chatkit.workshop.member import Member
 from chatkit.workshop.scoreboard import COUNTS, Score, Scoreboard, Seen, Tally
 from chatkit.workshop.sender import Sender, Sent, TransactionState

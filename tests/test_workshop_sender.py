@@ -14,10 +14,14 @@ from kafka.admin import NewTopic
 from kafka.partitioner.default import murmur2
 
 from chatkit.connection import make_client
-from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, InputError
+from chatkit.errors import (
+    BrokerRefusedError,
+    BrokerUnavailableError,
+    InputError,
+    WorkshopTimeoutError,
+)
 from chatkit.local import LocalStack
 from chatkit.settings import Settings
-from chatkit.workshop.errors import WorkshopTimeoutError
 from chatkit.workshop.scoreboard import Scoreboard
 from chatkit.workshop.sender import Sender
 from tests.names import with_own_names

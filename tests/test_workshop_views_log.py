@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from chatkit.errors import InputError, ServiceError
+from chatkit.errors import InputError, ServiceError, WorkshopTimeoutError
 from chatkit.local import LocalStack
 from chatkit.local.jars import kafka_jars
 from chatkit.local.java import find_java
 from chatkit.settings import Settings
-from chatkit.workshop.errors import WorkshopTimeoutError
 from chatkit.workshop.learner import Learner
 from chatkit.workshop.views import LogView, OffsetView
 from chatkit.workshop.views.offsets import Moment, pace

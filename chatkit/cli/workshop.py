@@ -37,6 +37,8 @@ MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MEMORY_USED = Path("/sys/fs/cgroup/memory.current")
 OF_NO_USE = {"versions", "java", "mongod", "topics", "archiver"}
 """What `chatkit.doctor` looks at besides, and was looked at before or need not be there yet."""
+OF_THE_ARCHIVE = {"mongodb", "archive", "load"}
+"""What a class that shares a Kafka can do without: no notebook of the workshop needs MongoDB."""
 
 app = typer.Typer(
     name="workshop",
@@ -119,8 +121,11 @@ def _round_trip(
 ) -> Iterator[Check]:
     from chatkit.doctor import examine
 
+    left_out = set(OF_NO_USE)
+    if settings.workshop == "shared" and "mongo_uri" not in settings.model_fields_set:
+        left_out |= OF_THE_ARCHIVE
     for found in examine(settings, local=local, begin=begin):
-        if found.name not in OF_NO_USE:
+        if found.name not in left_out:
             yield found
 
 

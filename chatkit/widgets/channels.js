@@ -392,7 +392,9 @@ export function createChannels(store) {
     }
     // A line that went to another group lost the focus, and the keys would be the notebook's.
     if (focused && root.activeElement !== focused) {
-      lines().find((one) => one.tabIndex === 0)?.focus({ preventScroll: true });
+      const seen = lines();
+      const one = seen.includes(focused) ? focused : seen.find(({ tabIndex }) => tabIndex === 0);
+      one?.focus({ preventScroll: true });
     }
   }
 

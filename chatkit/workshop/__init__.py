@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chatkit.errors import NeedsOwnBrokersError, WorkshopTimeoutError
     from chatkit.workshop import check
     from chatkit.workshop.cluster import LabCluster
-    from chatkit.workshop.errors import NeedsOwnBrokersError, WorkshopTimeoutError
+    from chatkit.workshop.inspector import Inspector
     from chatkit.workshop.learner import Learner
     from chatkit.workshop.member import Member
     from chatkit.workshop.scoreboard import Scoreboard
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ClusterView",
     "GroupView",
+    "Inspector",
     "LabCluster",
     "Learner",
     "LogView",
@@ -38,6 +40,7 @@ __all__ = [
 _HOMES = {
     "ClusterView": "views",
     "GroupView": "views",
+    "Inspector": "inspector",
     "LabCluster": "cluster",
     "Learner": "learner",
     "LogView": "views",

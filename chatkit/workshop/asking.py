@@ -13,9 +13,8 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from chatkit.connection import explain, make_client
-from chatkit.errors import BrokerRefusedError, BrokerUnavailableError
+from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, WorkshopTimeoutError
 from chatkit.settings import Settings
-from chatkit.workshop.errors import WorkshopTimeoutError
 
 __all__ = ["WAIT_SECONDS", "NotYetError", "ask", "wait_for"]
 

@@ -10,19 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import psutil
 from kafka import KafkaAdminClient
 
-from chatkit.errors import InputError, LocalServiceError
+from chatkit.errors import InputError, LocalServiceError, NeedsOwnBrokersError, WorkshopTimeoutError
 from chatkit.local import LocalServer, LocalStack
 from chatkit.local.brokers import answers, listens
 from chatkit.local.logs import log_end
 from chatkit.settings import Settings
 from chatkit.workshop.asking import PAUSE, WAIT_SECONDS, NotYetError, ask, wait_for
-from chatkit.workshop.errors import NeedsOwnBrokersError, WorkshopTimeoutError
 from chatkit.workshop.learner import Learner
+
+if TYPE_CHECKING:
+    from chatkit.workshop.inspector import Inspector
 
 __all__ = ["QUICK", "BrokerState", "LabCluster"]
 
@@ -82,6 +84,8 @@ class LabCluster:
             progress=progress,
         )
         self._running = False
+        self._inspector: Inspector | None = None
+        self._learners: list[Learner] = []
 
     @classmethod
     def existing(cls, settings: Settings | None = None) -> Self:
@@ -98,7 +102,11 @@ class LabCluster:
 
     @classmethod
     def for_notebook(
-        cls, settings: Settings | None = None, *, progress: Callable[[str], None] = print
+        cls,
+        settings: Settings | None = None,
+        *,
+        own: bool = False,
+        progress: Callable[[str], None] = print,
     ) -> LabCluster:
         """Return a cluster that is started; the same one at each call until it is closed.
 
@@ -107,6 +115,8 @@ class LabCluster:
         settings : Settings, optional
             Whether the class shares a Kafka (``CHATKIT_WORKSHOP=shared``), and which. Default:
             ``Settings()``.
+        own : bool, default False
+            Start brokers also where the class shares a Kafka: these are to be broken.
         progress : callable, default print
             Told in lines of text what takes time.
 
@@ -119,7 +129,7 @@ class LabCluster:
         with cls._starting:
             cluster = cls._of_notebook
             if cluster is None or not cluster._running:
-                shared = settings.workshop == "shared"
+                shared = settings.workshop == "shared" and not own
                 made = (
                     cls.existing(settings) if shared else cls(settings=settings, progress=progress)
                 )
@@ -158,6 +168,12 @@ class LabCluster:
     def close(self) -> None:
         """End the brokers and remove their data; idempotent. A Kafka that was there stays."""
         with self._lock:
+            learners, self._learners = self._learners, []
+            for learner in learners:
+                learner.close()
+            inspector, self._inspector = self._inspector, None
+            if inspector is not None:
+                inspector.close()
             if self._stack is not None and self._running:
                 controller = self._stack.controller
                 if controller is not None and self._state_of(controller) != "running":
@@ -182,6 +198,16 @@ class LabCluster:
         """Whether the brokers are ours, to break."""
         return self._stack is not None
 
+    @property
+    def inspector(self) -> Inspector:
+        """What there is on this Kafka; connects at first use, and is closed with the cluster."""
+        from chatkit.workshop.inspector import Inspector
+
+        with self._lock:
+            if self._inspector is None:
+                self._inspector = Inspector(self.settings)
+            return self._inspector
+
     def learner(self, name: str | None = None) -> Learner:
         """Return a learner's corner of this Kafka; it is closed with the cluster.
 
@@ -195,7 +221,10 @@ class LabCluster:
         InputError
             Nobody can be called that.
         """
-        return Learner(name, settings=self.settings)
+        learner = Learner(name, settings=self.settings)
+        with self._lock:
+            self._learners.append(learner)
+        return learner
 
     # Breaking, and mending.
 

@@ -1,26 +1,5 @@
-"""The errors of the workshop, beside those of chatkit.errors, and when.
+"""Moved to chatkit.errors; kept for an hour."""
 
-::
-
-    ChatkitError
-    ├── WorkshopTimeoutError        something did not come about in time
-    └── InputError
-        └── NeedsOwnBrokersError    an experiment on brokers that chatkit did not start
-"""
-
-from __future__ import annotations
-
-from chatkit.errors import ChatkitError, InputError
+from chatkit.errors import NeedsOwnBrokersError, WorkshopTimeoutError
 
 __all__ = ["NeedsOwnBrokersError", "WorkshopTimeoutError"]
-
-
-class WorkshopTimeoutError(ChatkitError):
-    """Something did not come about in time.
-
-    The text says what was waited for and how long, what was seen last, and what to do.
-    """
-
-
-class NeedsOwnBrokersError(InputError):
-    """Only brokers that chatkit started can be stopped, killed or paused."""

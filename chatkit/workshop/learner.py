@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
     InvalidConfigurationError,
+    InvalidPartitionsError,
     InvalidReplicationFactorError,
     InvalidTopicError,
     NoError,
@@ -21,11 +23,15 @@ from kafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
+from kafka.protocol.metadata import MetadataRequest
 
 from chatkit.errors import InputError
 from chatkit.settings import Settings
 from chatkit.wording import counted
 from chatkit.workshop.asking import WAIT_SECONDS, NotYetError, ask, wait_for
+
+if TYPE_CHECKING:
+    from chatkit.workshop.inspector import Inspector
 
 __all__ = ["Learner"]
 
@@ -39,7 +45,8 @@ LONGEST_NAME = 249
 class Learner:
     """The topics and groups of one learner: all have a prefix that nobody else's have.
 
-    Connects at each call and keeps no connection. Thread-safe.
+    Connects at each call and keeps no connection but the inspector's. Thread-safe. Who makes it
+    closes it.
 
     Parameters
     ----------
@@ -61,9 +68,34 @@ class Learner:
         """Who learns."""
         self.prefix = f"{LAB}{_safe(self.name)}."
         """What the names of the learner's topics and groups begin with."""
+        self._lock = threading.Lock()
+        self._inspector: Inspector | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"<Learner {self.name} {self.prefix}*>"
+
+    @property
+    def inspector(self) -> Inspector:
+        """What there is on this Kafka; connects at first use."""
+        from chatkit.workshop.inspector import Inspector
+
+        with self._lock:
+            if self._inspector is None:
+                self._inspector = Inspector(self.settings)
+            return self._inspector
+
+    def close(self) -> None:
+        """Close the inspector; idempotent. Topics and groups stay."""
+        with self._lock:
+            inspector, self._inspector = self._inspector, None
+        if inspector is not None:
+            inspector.close()
 
     def topic(self, name: str) -> str:
         """Return the whole name of one of the learner's topics; a whole name of theirs is kept.
@@ -90,7 +122,7 @@ class Learner:
         if short == name and name.startswith(LAB):
             raise InputError(
                 f"{name!r} is not a {kind} of {self.name}: those begin with {self.prefix!r}, which "
-                "may be left out"
+                "may be left out. To look at others', use the inspector"
             )
         if not KAFKA_NAME.fullmatch(short) or len(self.prefix + short) > LONGEST_NAME:
             raise InputError(
@@ -204,6 +236,50 @@ class Learner:
                 f"Topic {topic} is there already, with {'; '.join(differences)}. Choose another "
                 "name, or remove all your topics with reset() and make it anew"
             )
+
+    def grow(self, name: str, partitions: int, *, timeout: float = WAIT_SECONDS) -> str:
+        """Give a topic more partitions, and wait until every broker knows them.
+
+        Nothing happens where it has that many already.
+
+        Parameters
+        ----------
+        name : str
+            Short name of the topic.
+        partitions : int
+            How many it is to have.
+        timeout : float, default 20
+            Seconds to wait.
+
+        Returns
+        -------
+        str
+            Whole name of the topic.
+
+        Raises
+        ------
+        InputError
+            It has more than that: a topic never loses partitions.
+        WorkshopTimeoutError
+            Not every broker knew them in time.
+        BrokerUnavailableError
+            No broker answered in time.
+        """
+        topic = self.topic(name)
+        ask(
+            self.settings,
+            lambda admin: _grow(admin, topic, partitions),
+            timeout=timeout,
+            right=f"Alter on topic {topic!r}",
+        )
+        wait_for(
+            self.settings,
+            f"{counted(partitions, 'partition')} of {topic} on every broker",
+            lambda admin: _check_grown(admin, topic, partitions),
+            timeout=timeout,
+            advice="Look whether all brokers run, and try again.",
+        )
+        return topic
 
     def reset(self, *, timeout: float = WAIT_SECONDS) -> list[str]:
         """Remove the learner's topics and groups, nobody else's, and wait until they are gone.
@@ -326,6 +402,37 @@ def _create(
     if error is not NoError:
         raise error(made["error_message"] or topic)
     return str(made["topic_id"])
+
+
+def _grow(admin: KafkaAdminClient, topic: str, partitions: int) -> None:
+    (found,) = admin.describe_topics([topic])
+    have = len(found["partitions"])
+    if found["error_code"] == 0 and have >= partitions:
+        if have > partitions:
+            raise InputError(
+                f"Topic {topic} has {counted(have, 'partition')}, and a topic never loses any. "
+                "Remove all your topics with reset() and make it anew"
+            )
+        return
+    try:
+        admin.create_partitions({topic: partitions})
+    except InvalidPartitionsError as error:
+        raise InputError(f"Topic {topic} can't have {partitions} partitions: {error}") from error
+
+
+def _check_grown(admin: KafkaAdminClient, topic: str, partitions: int) -> None:
+    wanted = [MetadataRequest.MetadataRequestTopic(name=topic)]
+    request = MetadataRequest(topics=wanted, allow_auto_topic_creation=False)
+
+    async def known_to_each() -> list[int]:
+        nodes = [broker.node_id for broker in admin._manager.cluster.brokers()]
+        answers = [await admin._manager.send(request, node_id=node) for node in nodes]
+        return [
+            sum(one.leader_id >= 0 for one in answer.topics[0].partitions) for answer in answers
+        ]
+
+    if set(known := admin._manager.run(known_to_each)) != {partitions}:
+        raise NotYetError(f"the brokers know {known}")
 
 
 def _check_leaders(admin: KafkaAdminClient, topic: str, topic_id: str | None) -> None:

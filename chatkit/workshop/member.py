@@ -35,10 +35,15 @@ from kafka.errors import (
 from kafka.structs import MemberState
 
 from chatkit.connection import explain, make_client
-from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, ChatkitError, InputError
+from chatkit.errors import (
+    BrokerRefusedError,
+    BrokerUnavailableError,
+    ChatkitError,
+    InputError,
+    WorkshopTimeoutError,
+)
 from chatkit.message import now_ms
 from chatkit.settings import Settings
-from chatkit.workshop.errors import WorkshopTimeoutError
 
 if TYPE_CHECKING:
     from chatkit.workshop.learner import Learner

@@ -16,9 +16,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from chatkit.connection import explain, make_client
-from chatkit.errors import InputError
+from chatkit.errors import InputError, WorkshopTimeoutError
 from chatkit.settings import Settings
-from chatkit.workshop.errors import WorkshopTimeoutError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -31,9 +31,14 @@ from kafka.errors import (
 from kafka.partitioner import DefaultPartitioner
 
 from chatkit.connection import explain, make_client
-from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, ChatkitError, InputError
+from chatkit.errors import (
+    BrokerRefusedError,
+    BrokerUnavailableError,
+    ChatkitError,
+    InputError,
+    WorkshopTimeoutError,
+)
 from chatkit.settings import Settings
-from chatkit.workshop.errors import WorkshopTimeoutError
 
 if TYPE_CHECKING:
     from chatkit.workshop.learner import Learner

@@ -12,10 +12,9 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from chatkit.connection import make_client
-from chatkit.errors import BrokerUnavailableError
+from chatkit.errors import BrokerUnavailableError, NeedsOwnBrokersError
 from chatkit.message import now_ms
 from chatkit.settings import Settings
-from chatkit.workshop.errors import NeedsOwnBrokersError
 from chatkit.workshop.views.frontend import script
 from chatkit.workshop.views.ticking import SECONDS, Seen, View
 

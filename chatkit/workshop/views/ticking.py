@@ -15,9 +15,8 @@ import anywidget
 import msgspec
 import traitlets
 
-from chatkit.errors import ChatkitError
+from chatkit.errors import ChatkitError, WorkshopTimeoutError
 from chatkit.widgets.contexts import outside_of_cells
-from chatkit.workshop.errors import WorkshopTimeoutError
 
 if TYPE_CHECKING:
     import pandas as pd
