@@ -64,7 +64,8 @@ def _documents(messages: int) -> Iterator[tuple[int, dict[str, Any]]]:
             item=message,
         )
         offsets[channel] += 1
-        yield channel, message_document(received, f"topic-id-of-{channel:010d}", START)
+        archived_ms = START + number // BATCH
+        yield channel, message_document(received, f"topic-id-of-{channel:010d}", archived_ms)
 
 
 def fill(store: MessageStore, messages: int) -> None:

@@ -464,7 +464,7 @@ def test_what_is_in_segments_is_not_read_as_rows(
 
 
 def test_a_large_tile_is_divided(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "BYTES_LIMIT", 3000)
+    monkeypatch.setattr(building, "BYTES_LIMIT", 2500)
     chance = random.Random(5)
     texts = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=900)) for _ in range(10)]
     said = [Message.new("general", "ana", text) for text in texts]

@@ -21,7 +21,7 @@ from bson.binary import Binary
 from bson.datetime_ms import DatetimeMS
 from pymongo import CursorType
 
-from chatkit.segments.columns import MESSAGE_SCHEMA, repeated
+from chatkit.segments.columns import DATE, MESSAGE_SCHEMA, repeated
 from chatkit.store import SEGMENT_HEADER, MessageStore
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
     "usable",
 ]
 
-VERSION = 2
+VERSION = 3
 """Of what is in a segment; one of another version is not read."""
 FETCHED = 200
 """Segments to ask for at a time."""
@@ -48,6 +48,9 @@ _CONSTANT = ("channel", "partition")
 _NOTHING = {"reactions": 0, "rev": 0}
 _UNTOUCHED = ("edited_at", "deleted_at", "pinned_at", *_NOTHING)
 """What a message has none of that no event was about."""
+_SOLE = b"sole"
+"""Where the columns with only one value are told of, as JSON."""
+_NUMBERED = {DATE: pa.int64()}
 _REPEATED = ("author", "source")
 """What is the same in many messages: each text is stored once."""
 
@@ -113,16 +116,28 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 def pack(table: Any) -> bytes:
     """Return the columns of messages that no event was about, as they are stored."""
-    columns = table.select(_STORED.names).combine_chunks().cast(_STORED)
-    # What no message has need not be there, and so nobody has to unpack it.
-    some = [name for name in _STORED.names if columns[name].null_count < len(columns)]
-    columns = columns.select(some)
+    table = table.select(_STORED.names).combine_chunks()
+    # What is the same in all messages is told once, and so nobody has to unpack it.
+    sole = {name: value for name in _STORED.names for value in _only(table[name])}
+    some = pa.schema([field for field in _STORED if field.name not in sole])
+    columns = table.select(some.names).cast(some)
+    schema = some.with_metadata({_SOLE: msgspec.json.encode(sole)})
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with pa.ipc.new_stream(sink, columns.schema, options=options) as writer:
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
         writer.write_table(columns)
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+def _only(column: Any) -> list[Any]:
+    """Return the value of a column that has only one, dates in ms since 1970 UTC; else nothing."""
+    if column.null_count == len(column):
+        return [None]
+    if pc.count_distinct(column, mode="all").as_py() > 1:
+        return []
+    value: list[Any] = column.slice(0, 1).cast(_NUMBERED.get(column.type, column.type)).to_pylist()
+    return value
 
 
 class Copy:
@@ -147,13 +162,14 @@ class Copy:
         self._data = data
         self._chosen = chosen
         self._keys: Any = None
-        self._stored: list[str] = pa.ipc.read_schema(pa.py_buffer(data)).names
-
-    @property
-    def sole_values(self) -> dict[str, Any]:
-        """The columns with only one value, and that."""
-        missing = [name for name in MESSAGE_SCHEMA.names if name not in self._stored]
-        return {name: getattr(self.header, name, _NOTHING.get(name)) for name in missing}
+        schema = pa.ipc.read_schema(pa.py_buffer(data))
+        self._stored: list[str] = schema.names
+        self.sole_values: dict[str, Any] = {
+            **{name: getattr(header, name) for name in _CONSTANT},
+            **{name: _NOTHING.get(name) for name in _UNTOUCHED},
+            **msgspec.json.decode(schema.metadata[_SOLE]),
+        }
+        """The columns with only one value, and that: dates in ms since 1970 UTC."""
 
     def select(self, names: Sequence[str]) -> Any:
         """Return some columns, by name, as a table with the types of MESSAGE_SCHEMA."""
@@ -202,7 +218,7 @@ def unpack(header: Header, data: bytes) -> Copy | None:
     return Copy(header, data) if crc32c.crc32c(data) == header.check else None
 
 
-_constant = functools.lru_cache(maxsize=256)(repeated)
+_constant = functools.lru_cache(maxsize=64)(repeated)
 
 
 def _same(kind: Any, value: Any, rows: int) -> Any:
