@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +25,8 @@ from chatkit.message import Message
 from chatkit.producer import ChatProducer
 from chatkit.settings import Settings, read_local_state
 from chatkit.store import MessageStore
+from chatkit.workshop.learner import Learner
+from chatkit.workshop.upkeep import Upkeep
 from tests.commands import chatkit
 from tests.test_readme import COMMANDS
 from tests.waiting import wait_until
@@ -87,6 +91,22 @@ def test_the_commands_in_binder_exist(name: str) -> None:
         assert set(options.split()) <= known
 
 
+def test_binder_opens_the_first_notebook_of_the_workshop(tmp_path: Path) -> None:
+    assert ".binder/jupyter.json" in (BINDER / "postBuild").read_text(encoding="utf-8")
+    shutil.copy(BINDER / "jupyter.json", tmp_path / "jupyter_lab_config.json")
+    shown = subprocess.run(
+        [sys.executable, "-m", "jupyterlab", "--show-config-json"],
+        env={**os.environ, "JUPYTER_CONFIG_PATH": str(tmp_path)},
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    address = json.loads(shown.stdout)["ServerApp"]["default_url"]
+    notebook = ROOT / address.removeprefix("/lab/tree/")
+    assert notebook.is_file()
+    assert notebook.stem.startswith("w1-")
+
+
 def test_binder_starts_everything_before_the_visitors_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +115,7 @@ def test_binder_starts_everything_before_the_visitors_program(
     monkeypatch.setenv("CHATKIT_DATA_DIR", str(data))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     visitor = subprocess.Popen(
-        [BINDER / "start", "sh", "-c", 'echo "for $1"; cat', "sh", "a visitor"],
+        [BINDER / "start", "sh", "-c", 'echo "for $1, $CHATKIT_WORKSHOP"; cat', "sh", "a visitor"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -104,9 +124,13 @@ def test_binder_starts_everything_before_the_visitors_program(
     assert visitor.stdin is not None
     assert visitor.stdout is not None
     try:
-        assert any(line == "for a visitor\n" for line in visitor.stdout)
+        assert any(line == "for a visitor, shared\n" for line in visitor.stdout)
         assert read_local_state(data) is not None
         settings = Settings()
+        assert len(settings.bootstrap_servers.split(",")) == 3
+        # Kafka tidies up as quickly as a notebook's own does: w9 looks at that.
+        with Learner(settings=settings) as learner:
+            assert Upkeep.of(learner).retention == 1
         message = Message.new("general", "ana", "hello")
         with Channels(settings) as channels, ChatProducer(settings) as producer:
             channels.create("general")

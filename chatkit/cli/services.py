@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatkit.cli.output import Steps, console, facts, print_json, say
+from chatkit.cli.output import Steps, console, facts, print_json, say, warn
 from chatkit.errors import SettingsError
 from chatkit.settings import LocalState, Settings, read_local_state
 
@@ -39,12 +39,23 @@ def up(
     fetch_only: Annotated[
         bool, typer.Option("--fetch-only", help="Fetch what is needed and start nothing.")
     ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Let a class use this Kafka at an address of this machine. There are no "
+            "passwords: whoever reaches it reads, writes and deletes everything.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Start Kafka and MongoDB on this machine, without Docker.
 
-    They run until Ctrl-C and listen on 127.0.0.1 only. Messages outlive a restart.
+    They run until Ctrl-C and listen on 127.0.0.1 only, but for Kafka with --listen. Messages
+    outlive a restart.
     """
     from chatkit.local import LocalStack, start_detached, supervise
+    from chatkit.local.listening import find_listening
 
     if ephemeral and data is not None:
         raise SettingsError("--ephemeral makes a folder of its own: leave --data out.")
@@ -52,15 +63,19 @@ def up(
     if fetch_only:
         _fetch(settings)
         return
+    find_listening(listen)  # a wrong address is told before anything else is done
+    how: dict[str, Any] = {"brokers": brokers, "ephemeral": ephemeral, "listen": listen}
+    if listen is not None or settings.workshop == "shared":
+        from chatkit.workshop.cluster import QUICK
+
+        how["kafka_properties"] = QUICK
     with Steps() as progress:
         if detach:
-            state = start_detached(
-                settings, brokers=brokers, ephemeral=ephemeral, progress=progress
-            )
+            state = start_detached(settings, **how, progress=progress)
             progress.close()
             _show(state, "Started.")
             return
-        stack = LocalStack(settings, brokers=brokers, ephemeral=ephemeral, progress=progress)
+        stack = LocalStack(settings, **how, progress=progress)
 
         def ready(state: LocalState) -> None:
             progress.close()
@@ -143,6 +158,21 @@ def _show(state: LocalState, title: str, *, stop: str | None = None) -> None:
         "Stop": stop or ("chatkit down" if usual else f"chatkit down --data {folder}"),
     }
     _show_facts(title, pairs)
+    if not state.bootstrap_servers.startswith("127.0.0.1:"):
+        _show_shared(state)
+
+
+def _show_shared(state: LocalState) -> None:
+    host = state.bootstrap_servers.partition(":")[0]
+    say("Everybody else sets, in the environment or in a file .env:")
+    say(f"  CHATKIT_BOOTSTRAP_SERVERS={state.bootstrap_servers}")
+    say("  CHATKIT_WORKSHOP=shared")
+    warn(
+        f"WARNING: Kafka listens at {host}, without authentication and without encryption. Whoever "
+        "reaches that address\nreads, writes and deletes everything in it, under any name. Use "
+        "this in a network that you trust, for as long as\nthe class lasts. MongoDB stays on "
+        "127.0.0.1."
+    )
 
 
 def _show_facts(title: str, pairs: dict[str, str]) -> None:

@@ -40,6 +40,7 @@ class _Order(msgspec.Struct):
     settings: dict[str, str]
     brokers: int | None
     ephemeral: bool
+    listen: str | None
     kafka_properties: dict[str, str]
 
 
@@ -54,6 +55,7 @@ def start_detached(
     *,
     brokers: int | None = None,
     ephemeral: bool = False,
+    listen: str | None = None,
     kafka_properties: Mapping[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> LocalState:
@@ -69,6 +71,8 @@ def start_detached(
         As for `LocalStack`.
     ephemeral : bool, default False
         As for `LocalStack`; the folder is in what is returned.
+    listen : str, optional
+        As for `LocalStack`.
     kafka_properties : mapping of str to str, optional
         As for `LocalStack`.
     progress : callable, optional
@@ -93,6 +97,7 @@ def start_detached(
         },
         brokers=brokers,
         ephemeral=ephemeral,
+        listen=listen,
         kafka_properties=dict(kafka_properties or {}),
     )
     process = subprocess.Popen(
@@ -221,6 +226,7 @@ def _main() -> int:
             Settings(**order.settings),
             brokers=order.brokers,
             ephemeral=order.ephemeral,
+            listen=order.listen,
             kafka_properties=order.kafka_properties,
             progress=lambda text: _report(_Report(progress=text)),
         )

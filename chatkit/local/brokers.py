@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chatkit.local.listening import LOOPBACK, Listening
+
 __all__ = [
     "Node",
     "answers",
@@ -69,7 +71,11 @@ def nodes(brokers: int) -> list[Node]:
 
 
 def server_properties(
-    node: Node, brokers: int, ports: Mapping[str, int], extra: Mapping[str, str]
+    node: Node,
+    brokers: int,
+    ports: Mapping[str, int],
+    extra: Mapping[str, str],
+    listening: Listening = LOOPBACK,
 ) -> dict[str, str]:
     """Return the contents of a node's properties file.
 
@@ -83,6 +89,8 @@ def server_properties(
         Port of each server by name, and of ``controller``.
     extra : mapping of str to str
         Properties that win over ours.
+    listening : Listening, default LOOPBACK
+        Where clients reach the brokers; controllers stay on 127.0.0.1.
 
     Returns
     -------
@@ -91,16 +99,17 @@ def server_properties(
     """
     voter = next(each for each in nodes(brokers) if "controller" in each.roles)
     replicas = str(min(3, brokers))
-    listeners = {"PLAINTEXT": ports[node.name]} if node.is_broker else {}
+    listeners = []
+    if node.is_broker:
+        listeners.append(f"PLAINTEXT://{listening.address}:{ports[node.name]}")
     if "controller" in node.roles:
-        listeners["CONTROLLER"] = ports[CONTROLLER]
-    addresses = {name: f"{name}://127.0.0.1:{port}" for name, port in listeners.items()}
+        listeners.append(f"CONTROLLER://127.0.0.1:{ports[CONTROLLER]}")
     properties = {
         "node.id": str(node.id),
         "process.roles": ",".join(node.roles),
         "controller.quorum.voters": f"{voter.id}@127.0.0.1:{ports[CONTROLLER]}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": ",".join(addresses.values()),
+        "listeners": ",".join(listeners),
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": node.name,
         # Channels are made on purpose, never by a misspelt name.
@@ -128,7 +137,7 @@ def server_properties(
         "background.threads": "4",
     }
     if node.is_broker:
-        properties["advertised.listeners"] = addresses["PLAINTEXT"]
+        properties["advertised.listeners"] = f"PLAINTEXT://{listening.host}:{ports[node.name]}"
     return {**properties, **extra}
 
 
@@ -247,22 +256,24 @@ def environment(jars: Sequence[Path]) -> dict[str, str]:
     return {"CLASSPATH": os.pathsep.join(map(str, jars))}
 
 
-def answers(port: int, node_id: int) -> bool:
+def answers(port: int, node_id: int, address: str = "127.0.0.1") -> bool:
     """Return whether a broker serves clients: it answers, and the cluster counts it in.
 
     Parameters
     ----------
     port : int
-        The broker's port on 127.0.0.1.
+        The broker's port.
     node_id : int
         The broker.
+    address : str, default "127.0.0.1"
+        Where it listens.
 
     Returns
     -------
     bool
         Also False if nothing listens.
     """
-    if not listens(port):
+    if not listens(port, address):
         return False
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
@@ -276,7 +287,7 @@ def answers(port: int, node_id: int) -> bool:
 
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=f"127.0.0.1:{port}",
+            bootstrap_servers=f"{address}:{port}",
             bootstrap_timeout_ms=1000,
             request_timeout_ms=1000,
             kafka_client=make_client,
@@ -295,13 +306,15 @@ def answers(port: int, node_id: int) -> bool:
         admin.close()
 
 
-def listens(port: int) -> bool:
+def listens(port: int, address: str = "127.0.0.1") -> bool:
     """Return whether a process accepts connections.
 
     Parameters
     ----------
     port : int
-        Its port on 127.0.0.1.
+        Its port.
+    address : str, default "127.0.0.1"
+        Where it is to listen.
 
     Returns
     -------
@@ -309,7 +322,7 @@ def listens(port: int) -> bool:
         All that can be asked of a controller apart: clients have no business with it.
     """
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
+        socket.create_connection((address, port), timeout=0.5).close()
     except OSError:
         return False
     return True

@@ -275,8 +275,10 @@ def new_ephemeral() -> Path:
     return path
 
 
-def free_ports(names: Iterable[str], last: dict[str, int]) -> dict[str, int]:
-    """Return a free port on 127.0.0.1 for each name, the last one where it is free still.
+def free_ports(
+    names: Iterable[str], last: dict[str, int], address: str = "127.0.0.1"
+) -> dict[str, int]:
+    """Return a free port for each name, the last one where it is free still.
 
     New ones lie below the range from which systems take ports for outgoing connections, so that
     the next run finds them free.
@@ -287,6 +289,8 @@ def free_ports(names: Iterable[str], last: dict[str, int]) -> dict[str, int]:
         Names of servers.
     last : dict of str to int
         Ports of the last run.
+    address : str, default "127.0.0.1"
+        Where they are to be free, besides 127.0.0.1.
 
     Returns
     -------
@@ -296,18 +300,22 @@ def free_ports(names: Iterable[str], last: dict[str, int]) -> dict[str, int]:
     ports: dict[str, int] = {}
     for name in names:
         port = last.get(name, 0)
-        while not port or port in ports.values() or not _is_free(port):
+        while not port or port in ports.values() or not _are_free(port, address):
             port = random.randrange(20_000, 32_000)  # noqa: S311 - a port is no secret
         ports[name] = port
     return ports
 
 
-def _is_free(port: int) -> bool:
+def _are_free(port: int, address: str) -> bool:
+    return all(_is_free(port, each) for each in {"127.0.0.1", address})
+
+
+def _is_free(port: int, address: str) -> bool:
     with socket.socket() as listener:
         if sys.platform != "win32":  # else ports of connections just closed would count as taken
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(("127.0.0.1", port))
+            listener.bind((address, port))
         except OSError:
             return False
         return True

@@ -23,6 +23,7 @@ from chatkit.local.archive import ClassArchive
 from chatkit.local.folder import DataFolder, free_ports, new_ephemeral
 from chatkit.local.jars import kafka_jars
 from chatkit.local.java import find_java
+from chatkit.local.listening import Listening, find_listening
 from chatkit.local.logs import log_end
 from chatkit.local.server import OWN_SESSION, POLL, START_TIMEOUT, STOP_TIMEOUT, LocalServer
 from chatkit.settings import LocalProcess, LocalState, Settings
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class LocalStack:
-    """Kafka and mongod on 127.0.0.1, keeping their data in one folder.
+    """Kafka and mongod on this machine, keeping their data in one folder.
 
     Whoever makes it stops it: it is a context manager, and nothing runs before `start`. The
     servers end when this process ends, whatever ends it. Methods may be called from any thread.
@@ -47,6 +48,9 @@ class LocalStack:
         1, or 3 with a controller apart. Default: what the folder was made with, 1 if it is new.
     ephemeral : bool, default False
         Keep everything in a new folder that is removed at the end.
+    listen : str, optional
+        An address of this machine, or a name of it, at which others may use Kafka: whoever gets
+        there reads, writes and deletes everything. mongod stays on 127.0.0.1. Default: Kafka does.
     kafka_properties : mapping of str to str, optional
         Kafka's own properties for every node, for example ``broker.session.timeout.ms``.
     progress : callable, optional
@@ -59,6 +63,7 @@ class LocalStack:
         *,
         brokers: int | None = None,
         ephemeral: bool = False,
+        listen: str | None = None,
         kafka_properties: Mapping[str, str] | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> None:
@@ -67,6 +72,7 @@ class LocalStack:
         self._given = settings or Settings()
         self._wanted_brokers = brokers
         self._ephemeral = ephemeral
+        self._listen = listen
         self._kafka_properties = dict(kafka_properties or {})
         self._progress = progress or logger.info
         self._lock = threading.RLock()
@@ -140,17 +146,20 @@ class LocalStack:
         LocalServiceError
             Something can't be fetched, found or started, a stack runs in the folder already, or
             the folder is for another number of brokers. Nothing is left running.
+        SettingsError
+            Brokers can't listen where they are to. Nothing was started.
         """
         with self._lock:
             if self._folder is not None:
                 return
+            listening = find_listening(self._listen)
             self._ended.clear()
             path = self._given.data_dir
             if self._ephemeral:
                 path = new_ephemeral()
             try:
                 self._folder = DataFolder(path)
-                self._start(self._folder)
+                self._start(self._folder, listening)
             except OSError as error:
                 self.stop()
                 raise LocalServiceError(
@@ -211,7 +220,7 @@ class LocalStack:
             raise RuntimeError("The local stack is not running: call start() first.")
         return self._servers
 
-    def _start(self, folder: DataFolder) -> None:
+    def _start(self, folder: DataFolder, listening: Listening) -> None:
         layout = folder.layout(self._wanted_brokers)
         program = mongod.find_mongod()
         java = find_java(self._given)
@@ -219,7 +228,9 @@ class LocalStack:
         archive = ClassArchive(self._given.cache_dir / "java", java, jars)
         nodes = kafka.nodes(layout.brokers)
         names = ["mongod", *(node.name for node in nodes)]
-        ports = free_ports(dict.fromkeys([*names, kafka.CONTROLLER]), layout.ports)
+        ports = free_ports(
+            dict.fromkeys([*names, kafka.CONTROLLER]), layout.ports, listening.address
+        )
         folder.save_layout(msgspec.structs.replace(layout, ports=ports))
         for log in (folder.path / "logs").glob("*.log"):
             log.unlink()
@@ -239,7 +250,7 @@ class LocalStack:
         environment = kafka.environment(jars)
         for node in nodes:
             properties = kafka.server_properties(
-                node, layout.brokers, ports, self._kafka_properties
+                node, layout.brokers, ports, self._kafka_properties, listening
             )
             (folder.path / "config" / f"{node.name}.properties").write_text(
                 kafka.properties_text(properties), encoding="ascii"
@@ -263,8 +274,9 @@ class LocalStack:
                     node.name,
                     kafka.run_command(java, node, options),
                     port,
-                    _readiness(node, port),
+                    _readiness(node, port, listening.address),
                     environment,
+                    host=listening.host if node.is_broker else "127.0.0.1",
                 )
             )
             self._servers[-1].spawn()
@@ -272,7 +284,7 @@ class LocalStack:
         while waiting:
             waiting = [server for server in waiting if not server.is_ready()]
             time.sleep(POLL)
-        addresses = [f"127.0.0.1:{ports[node.name]}" for node in nodes if node.is_broker]
+        addresses = [f"{listening.host}:{ports[node.name]}" for node in nodes if node.is_broker]
         self._state = LocalState(
             bootstrap_servers=",".join(addresses),
             mongo_uri=f"mongodb://127.0.0.1:{ports['mongod']}",
@@ -305,11 +317,13 @@ class LocalStack:
         port: int,
         answers: Callable[[], bool],
         environment: Mapping[str, str] | None = None,
+        *,
+        host: str = "127.0.0.1",
     ) -> LocalServer:
         return LocalServer(
             name,
             command,
-            address=f"127.0.0.1:{port}",
+            address=f"{host}:{port}",
             folder=folder.path,
             log=folder.path / "logs" / f"{name}.log",
             environment=environment or {},
@@ -319,9 +333,9 @@ class LocalStack:
         )
 
 
-def _readiness(node: kafka.Node, port: int) -> Callable[[], bool]:
+def _readiness(node: kafka.Node, port: int, address: str) -> Callable[[], bool]:
     if node.is_broker:
-        return lambda: kafka.answers(port, node.id)
+        return lambda: kafka.answers(port, node.id, address)
     return lambda: kafka.listens(port)
 
 
