@@ -119,7 +119,12 @@ Client = TypeVar("Client", KafkaConsumer, KafkaProducer, KafkaAdminClient)
 
 
 def make_client(
-    kind: type[Client], settings: Settings, *, timeout: float | None = None, **config: Any
+    kind: type[Client],
+    settings: Settings,
+    *,
+    timeout: float | None = None,
+    patience: float | None = None,
+    **config: Any,
 ) -> Client:
     """Return a connected client of kafka-python.
 
@@ -132,6 +137,9 @@ def make_client(
     timeout : float, optional
         Seconds to wait for a broker; to say why none answered may take two more. Default:
         ``settings.kafka_timeout``.
+    patience : float, optional
+        Seconds after which to try anew, maybe with another broker: one that is frozen takes all
+        the time of an attempt. Default: there is no other.
     **config
         Further configuration of the client.
 
@@ -161,6 +169,7 @@ def make_client(
             attempt = seconds - (time.monotonic() - started)
             if isinstance(problem, BrokerRefusedError) or attempt < 0.1:
                 raise problem from error
+            attempt = min(attempt, patience or attempt)
 
 
 def _connect(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +14,13 @@ from kafka.structs import OffsetAndMetadata
 
 from chatkit.errors import InputError, ServiceError, WorkshopTimeoutError
 from chatkit.local import LocalStack
-from chatkit.local.jars import kafka_jars
-from chatkit.local.java import find_java
 from chatkit.settings import Settings
 from chatkit.workshop.learner import Learner
 from chatkit.workshop.views import LogView, OffsetView
 from chatkit.workshop.views.offsets import Moment, pace
 from chatkit.workshop.views.ticking import Seen, View
 from tests.browser import Lab, NotebookPage
+from tests.kafka_tools import kafka_tool
 from tests.names import with_own_names
 from tests.waiting import wait_until
 from tests.xss import PAYLOADS
@@ -92,16 +89,6 @@ def commit(reader: KafkaConsumer, topic: str, *offsets: int) -> None:
             for partition, offset in enumerate(offsets)
         }
     )
-
-
-def kafka_tool(settings: Settings, tool: str, *arguments: str) -> list[list[str]]:
-    """Return the words in each line of what one of Kafka's own tools says."""
-    jars = os.pathsep.join(map(str, kafka_jars(settings, lambda _: None)))
-    options = ["--bootstrap-server", settings.bootstrap_servers, *arguments]
-    command = [str(find_java(settings)), "-cp", jars, f"org.apache.kafka.tools.{tool}", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return [line.split() for line in done.stdout.splitlines()]
 
 
 # The log.

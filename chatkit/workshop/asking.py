@@ -16,7 +16,7 @@ from chatkit.connection import explain, make_client
 from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, WorkshopTimeoutError
 from chatkit.settings import Settings
 
-__all__ = ["WAIT_SECONDS", "NotYetError", "ask", "wait_for"]
+__all__ = ["REQUEST_SECONDS", "WAIT_SECONDS", "NotYetError", "ask", "wait_for"]
 
 WAIT_SECONDS = 20.0
 """How long a cell waits before it tells why it does."""
@@ -136,12 +136,17 @@ def wait_for(
 
 
 def _connect(settings: Settings, seconds: float) -> KafkaAdminClient:
-    return make_client(
+    milliseconds = int(min(REQUEST_SECONDS, settings.kafka_timeout) * 1000)
+    admin = make_client(
         KafkaAdminClient,
         settings,
         timeout=seconds,
-        request_timeout_ms=int(min(REQUEST_SECONDS, settings.kafka_timeout) * 1000),
+        patience=REQUEST_SECONDS,
+        request_timeout_ms=milliseconds,
     )
+    # It waits 10 s for the first word of a broker, and does not let itself be told otherwise.
+    admin._manager.config["socket_connection_setup_timeout_ms"] = milliseconds
+    return admin
 
 
 def _is_hopeless(error: Exception) -> bool:

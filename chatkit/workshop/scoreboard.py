@@ -9,15 +9,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import KafkaAdminClient, TopicPartition
 
-from chatkit.connection import explain, make_client
 from chatkit.errors import InputError, WorkshopTimeoutError
 from chatkit.settings import Settings
+from chatkit.workshop.asking import ask
+from chatkit.workshop.offsets import Isolation, edges, partitions_of
+from chatkit.workshop.records import read_between
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,6 @@ __all__ = ["Score", "Scoreboard", "Seen", "Tally"]
 
 Part = tuple[str, int]
 """A topic and the number of one of its partitions."""
-Isolation = Literal["read_uncommitted", "read_committed"]
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
@@ -349,53 +349,17 @@ def _sentence(tally: Tally) -> str:
 
 def _read_topic(settings: Settings, topic: str, isolation: Isolation, timeout: float) -> list[Seen]:
     """Return a topic's records from its start to where it ends now, each partition in order."""
-    end = time.monotonic() + timeout
-    consumer = make_client(
-        KafkaConsumer,
-        settings,
-        timeout=min(timeout, settings.kafka_timeout),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        allow_auto_create_topics=False,
-        isolation_level=isolation,
-        fetch_max_wait_ms=100,
-        max_poll_records=2000,
-    )
-    try:
-        numbers = consumer.partitions_for_topic(topic)
-        if not numbers:
-            raise InputError(f"There is no topic {topic!r}: make it first, with learner.create")
-        return _read_parts(consumer, [TopicPartition(topic, number) for number in numbers], end)
-    except KafkaError as error:
-        right = f"Read on topic {topic!r}"
-        raise explain(settings, error, timeout, right=right) from error
-    finally:
-        consumer.close(timeout_ms=1000)
+    until = time.monotonic() + timeout
 
+    def look(admin: KafkaAdminClient) -> dict[TopicPartition, tuple[int, int]]:
+        # Also those without a leader: to pass over them would count as lost what is in them.
+        numbers = [part["partition_index"] for part in partitions_of(admin, topic)]
+        return edges(admin, [TopicPartition(topic, number) for number in numbers], isolation)
 
-def _read_parts(consumer: KafkaConsumer, parts: list[TopicPartition], end: float) -> list[Seen]:
-    def left_ms() -> int:
-        return max(100, int((end - time.monotonic()) * 1000))
-
-    consumer.assign(parts)
-    consumer.seek_to_beginning(*parts)
-    ends = consumer.end_offsets(parts, timeout_ms=left_ms())
-    found: list[Seen] = []
-
-    while True:
-        now = {part: consumer.position(part, timeout_ms=left_ms()) or 0 for part in parts}
-        if all(now[part] >= ends[part] for part in parts):
-            return found
-        if time.monotonic() > end:
-            told = ", ".join(f"{part.partition} at {now[part]} of {ends[part]}" for part in parts)
-            raise WorkshopTimeoutError(
-                f"{parts[0].topic} was not read to its end in time. Last seen: partition {told}. "
-                "Look whether the partitions have leaders, and try again with a longer timeout"
-            )
-        # A poll that gives nothing is no end: brokers are slow, and markers are passed over.
-        for part, records in consumer.poll(timeout_ms=100).items():
-            found += [_seen(record) for record in records if record.offset < ends[part]]
+    bounds = ask(settings, look, timeout=timeout)
+    left = max(until - time.monotonic(), 0.1)
+    found = read_between(settings, bounds, isolation=isolation, timeout=left)
+    return [_seen(record) for records in found.values() for record in records]
 
 
 def _seen(record: Any) -> Seen:

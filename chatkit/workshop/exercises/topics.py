@@ -1,23 +1,20 @@
-"""What checks look at in topics: where their logs begin and end, and when what was written."""
+"""What checks look at in topics: where their logs begin and end, and what was written when."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.admin import OffsetSpec
-from kafka.errors import KafkaError
 
-from chatkit.connection import explain
-from chatkit.consumer import close_reader, make_reader
-from chatkit.errors import BrokerUnavailableError
 from chatkit.workshop.asking import ask
+from chatkit.workshop.offsets import edges
+from chatkit.workshop.records import read_between
 
 if TYPE_CHECKING:
     from chatkit.workshop.learner import Learner
 
-__all__ = ["edges_of", "times_of"]
+__all__ = ["edges_of", "records_of", "text_of", "times_of"]
 
 
 def edges_of(learner: Learner, topic: str) -> dict[int, tuple[int, int]]:
@@ -44,9 +41,7 @@ def _edges(admin: KafkaAdminClient, topic: str) -> dict[int, tuple[int, int]]:
     parts = [TopicPartition(topic, number) for number in numbers]
     if found["error_code"] != 0 or not parts:
         return {}
-    starts = admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST))
-    ends = admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.LATEST))
-    return {part.partition: (starts[part].offset, ends[part].offset) for part in parts}
+    return {part.partition: one for part, one in edges(admin, parts).items()}
 
 
 def times_of(learner: Learner, topic: str) -> dict[int, dict[int, int]]:
@@ -55,28 +50,44 @@ def times_of(learner: Learner, topic: str) -> dict[int, dict[int, int]]:
     Raises
     ------
     BrokerUnavailableError
+        No broker answered in time.
+    WorkshopTimeoutError
         Kafka did not give all of them within ``kafka_timeout`` seconds.
     """
-    edges = edges_of(learner, topic)
-    settings = learner.settings
-    found: dict[int, dict[int, int]] = {partition: {} for partition in edges}
-    parts = {TopicPartition(topic, partition): end for partition, (_, end) in edges.items()}
-    consumer = make_reader(settings)
-    try:
-        consumer.assign(list(parts))
-        consumer.seek_to_beginning(*parts)
-        until = time.monotonic() + settings.kafka_timeout
-        while any((consumer.position(part, 1000) or 0) < end for part, end in parts.items()):
-            if time.monotonic() > until:
-                raise BrokerUnavailableError(
-                    f"Kafka did not give all of {topic} within {settings.kafka_timeout:g} s; it "
-                    "may be busy: try again"
-                )
-            for part, records in consumer.poll(timeout_ms=200).items():
-                found[part.partition].update((one.offset, one.timestamp) for one in records)
-    except KafkaError as error:
-        seconds = settings.kafka_timeout
-        raise explain(settings, error, seconds, right=f"Read on topic {topic!r}") from error
-    finally:
-        close_reader(consumer)
+    bounds = edges_of(learner, topic)
+    found: dict[int, dict[int, int]] = {partition: {} for partition in bounds}
+    for record in _read(learner, topic, bounds):
+        found[record.partition][record.offset] = record.timestamp
     return found
+
+
+def records_of(learner: Learner, topic: str) -> list[Any]:
+    """Return the records of a topic as kafka-python gives them, by partition and offset.
+
+    Raises
+    ------
+    BrokerUnavailableError
+        No broker answered in time.
+    WorkshopTimeoutError
+        Kafka did not give all of them within ``kafka_timeout`` seconds.
+    """
+    records = _read(learner, topic, edges_of(learner, topic))
+    return sorted(records, key=lambda record: (record.partition, record.offset))
+
+
+def text_of(record: Any) -> str | None:
+    """Return the ``text`` of a record whose value is a JSON object, or else the value as text."""
+    if record.value is None:
+        return None
+    text = record.value.decode(errors="replace")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return str(text)
+    return str(value.get("text")) if isinstance(value, dict) else str(text)
+
+
+def _read(learner: Learner, topic: str, bounds: dict[int, tuple[int, int]]) -> list[Any]:
+    parts = {TopicPartition(topic, partition): one for partition, one in bounds.items()}
+    found = read_between(learner.settings, parts, timeout=learner.settings.kafka_timeout)
+    return [record for records in found.values() for record in records]

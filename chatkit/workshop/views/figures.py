@@ -10,16 +10,16 @@ from collections.abc import Iterable
 
 import msgspec
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
 from chatkit.connection import make_client
 from chatkit.errors import BrokerUnavailableError
 from chatkit.settings import Settings
+from chatkit.workshop.offsets import COMMITTED_CALL, EDGES_CALL, committed, edges
 
 __all__ = ["SOURCE", "Figures", "Reached"]
 
-SOURCE = "KafkaAdminClient.list_group_offsets, list_partition_offsets"
+SOURCE = f"{COMMITTED_CALL}; {EDGES_CALL}"
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 2.0
 
@@ -90,24 +90,10 @@ class Figures:
                 timeout=CONNECT_SECONDS,
                 request_timeout_ms=int(ANSWER_SECONDS * 1000),
             )
-        told = self._admin.list_group_offsets(group)[group]
-        committed = {part: one.offset for part, one in told.items() if one.offset >= 0}
-        parts = sorted(committed.keys() | also)
-        if not parts:
-            return ()
-        starts, ends = (
-            self._admin.list_partition_offsets(dict.fromkeys(parts, spec))
-            for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST)
-        )
+        read = committed(self._admin, group)
         return tuple(
-            Reached(
-                part.topic,
-                part.partition,
-                starts[part].offset,
-                committed.get(part),
-                ends[part].offset,
-            )
-            for part in parts
+            Reached(part.topic, part.partition, start, read.get(part), end)
+            for part, (start, end) in edges(self._admin, read.keys() | also).items()
         )
 
     def close(self) -> None:
