@@ -61,7 +61,7 @@ NARROW = {
     "changes  presence  room  commands  store  history  stats  plots  live_statistics  blocks",
     "simulation": "errors  message  settings  channels  producer  sending",
     "workshop": "errors  wording  settings  message  connection  channels  producer  consumer  "
-    "store  archiver  room  local  widgets",
+    "store  archiver  room  timeline  simulation  local  widgets",
     "console": "errors  wording  settings  message  fold  timeline  query  room  commands",
 }
 
