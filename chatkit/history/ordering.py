@@ -57,7 +57,9 @@ def in_order(parts: list[Any], stale_ids: Any | None = None, instead: Any | None
             columns[name] = column.cast(MESSAGE_SCHEMA.field(name).type)
     del keys
     others = [name for name in MESSAGE_SCHEMA.names if name not in (*columns, *_LARGEST)]
-    groups = [*((name,) for name in _LARGEST), *([others] if others else [])]
+    texts = [name for name in others if MESSAGE_SCHEMA.field(name).type == pa.large_string()]
+    numbers = [name for name in others if name not in texts]
+    groups = [*((name,) for name in _LARGEST), *filter(None, (texts, numbers))]
     if order is None:
         table = pa.concat_tables([part.select([*_LARGEST, *others]) for part in parts])
         columns.update(zip(table.column_names, table.columns, strict=True))
