@@ -118,6 +118,17 @@ def test_a_topic_is_made_once_and_another_shape_is_told(learner: Learner) -> Non
         learner.create("orders", config={"retention.ms": 9})
 
 
+def test_a_topic_grows_and_never_shrinks(learner: Learner) -> None:
+    topic = learner.create("orders", partitions=2)
+    assert learner.grow("orders", 3) == topic
+    assert learner.grow(topic, 3) == topic
+    assert learner.create("orders", partitions=3) == topic
+    with pytest.raises(InputError, match="has 3 partitions, and a topic never loses any"):
+        learner.grow("orders", 2)
+    with pytest.raises(InputError, match=r"There is no topic .*nothing to grow: create\(\)"):
+        learner.grow("nothing", 2)
+
+
 def test_a_topic_that_kafka_can_not_make_is_told(learner: Learner) -> None:
     with pytest.raises(InputError, match="3 replicas"):
         learner.create("orders", replicas=3)

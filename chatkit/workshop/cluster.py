@@ -39,6 +39,9 @@ QUICK = {
 }
 """Kafka's properties that let one see within seconds what it else does within minutes."""
 
+STOP_SECONDS = 1.0
+"""For a broker to stand still once it is told to."""
+
 BrokerState = Literal["running", "paused", "down"]
 
 
@@ -250,8 +253,15 @@ class LabCluster:
         self._server(node, "kill").kill()
 
     def pause(self, node: int | str) -> None:
-        """Freeze a broker (SIGSTOP): it keeps its connections and answers nothing."""
-        self._server(node, "pause").pause()
+        """Freeze a broker (SIGSTOP): it keeps its connections and answers nothing.
+
+        Returns when it stands still: on a busy machine it goes on for a moment.
+        """
+        server = self._server(node, "pause")
+        server.pause()
+        end = time.monotonic() + STOP_SECONDS
+        while self._state_of(server) == "running" and time.monotonic() < end:
+            time.sleep(PAUSE / 10)
 
     def resume(self, node: int | str) -> None:
         """Let a frozen broker go on (SIGCONT)."""

@@ -416,8 +416,10 @@ def _grow(admin: KafkaAdminClient, topic: str, partitions: int) -> None:
         return
     try:
         admin.create_partitions({topic: partitions})
-    except InvalidPartitionsError as error:
-        raise InputError(f"Topic {topic} can't have {partitions} partitions: {error}") from error
+    except UnknownTopicOrPartitionError as error:
+        raise InputError(f"There is no topic {topic} to grow: create() makes it") from error
+    except InvalidPartitionsError:
+        return  # it was done when Kafka was asked before, and the answer was lost
 
 
 def _check_grown(admin: KafkaAdminClient, topic: str, partitions: int) -> None:
