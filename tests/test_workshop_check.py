@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -157,8 +158,17 @@ def test_names_of_exercises_are_used_once_and_each_is_in_its_notebook() -> None:
 @pytest.mark.parametrize("one", catalogue().values(), ids=lambda one: one.name)
 def test_every_hint_that_a_check_may_give_has_a_text_and_the_reverse(one: Exercise) -> None:
     source = next(path for path in MODULES if path.stem == one.notebook).read_text("utf-8")
-    given = set(re.findall(r'Wrong\(\s*"([^"]+)"', source))
-    assert set(one.hints) <= given
+    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    inside = [node for function in functions for node in function.body]
+    said = {
+        node.value
+        for statement in inside
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Constant)
+    }
+    assert set(one.hints) <= said
+    hints = {hint for other in in_notebook(one.notebook) for hint in other.hints}
+    assert set(re.findall(r'Wrong\(\s*"([^"]+)"', source)) <= hints | set(check.ALL_HINTS)
     assert len(one.hints) >= 2
 
 

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chatkit.errors import NeedsOwnBrokersError, WorkshopTimeoutError
     from chatkit.workshop import check
     from chatkit.workshop.cluster import LabCluster
     from chatkit.workshop.inspector import Inspector
@@ -28,12 +27,10 @@ __all__ = [
     "Learner",
     "LogView",
     "Member",
-    "NeedsOwnBrokersError",
     "OffsetView",
     "ScoreView",
     "Scoreboard",
     "Sender",
-    "WorkshopTimeoutError",
     "check",
 ]
 
@@ -45,12 +42,10 @@ _HOMES = {
     "Learner": "learner",
     "LogView": "views",
     "Member": "member",
-    "NeedsOwnBrokersError": "errors",
     "OffsetView": "views",
     "ScoreView": "views",
     "Scoreboard": "scoreboard",
     "Sender": "sender",
-    "WorkshopTimeoutError": "errors",
     "check": "check",
 }
 
