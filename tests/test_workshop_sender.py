@@ -287,6 +287,23 @@ def test_a_newer_sender_shuts_the_older_one_out(settings: Settings, topic: str) 
         assert (seen.seen, seen.lost) == (1, 0)
 
 
+def test_one_that_sends_on_after_it_was_shut_out_is_told_so(settings: Settings, topic: str) -> None:
+    with (
+        Sender(settings, topic, transactional_id=topic, name="ana") as old,
+        Sender(settings, topic, transactional_id=topic, name="ben") as new,
+        contextlib.suppress(BrokerRefusedError),
+        old.transaction() as transaction,
+    ):
+        old.send()
+        old.flush()
+        with new.transaction():
+            new.send()
+        old.send()
+        wait_until(lambda: old.sent[-1].error is not None)
+        with pytest.raises(BrokerRefusedError, match="newer sender"):
+            transaction.commit()
+
+
 # A broker that hangs.
 
 

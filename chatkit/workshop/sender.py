@@ -56,6 +56,9 @@ AGAIN_SECONDS = 0.5
 """When to try again, at a rate, after no broker took a message."""
 CATCH_UP_SECONDS = 1.0
 """How much of what a hold-up cost is made up for, at a rate."""
+TOLD_SECONDS = 1.0
+"""For the fate of a message to be told after that of its transaction."""
+SHUT_OUT = (InvalidProducerEpochError.__name__, ProducerFencedError.__name__)
 SPEED_SECONDS = 5.0
 """Over how long a speed is measured."""
 
@@ -824,7 +827,9 @@ class Sender:
             self._told.notify_all()
 
     def _explained(self, error: KafkaError, seconds: float) -> BrokerUnavailableError:
-        if isinstance(error, InvalidProducerEpochError | ProducerFencedError):
+        if isinstance(error, InvalidProducerEpochError | ProducerFencedError) or (
+            self._was_shut_out(error)
+        ):
             self._fenced = BrokerRefusedError(
                 f"A newer sender has taken over the transactional id {self.transactional_id!r}: "
                 f"Kafka has aborted what {self.name} had open, and takes nothing more from it "
@@ -835,6 +840,20 @@ class Sender:
             if isinstance(error, BrokerResponseError) and not error.retriable:
                 self._broken = self._producer
         return explain(self._settings, error, seconds, right=f"Write on topic {self.topic!r}")
+
+    def _was_shut_out(self, error: KafkaError) -> bool:
+        """Return whether a message of the transaction was refused for a newer sender's sake.
+
+        Of its end kafka-python says only that it is in another state, while it takes the id back.
+        """
+        if type(error) is not KafkaError or self.transactional_id is None:
+            return False
+        with self._told:
+            self._told.wait_for(lambda: not self._waiting, TOLD_SECONDS)
+            last = itertools.takewhile(
+                lambda one: one.transaction in ("open", "unknown"), reversed(self._sent)
+            )
+            return any((one.error or "").startswith(SHUT_OUT) for one in last)
 
     # On kafka-python's I/O thread.
 
