@@ -1,20 +1,28 @@
-"""What checks look at in topics: where their logs begin and end, and what was written when."""
+"""What checks look at in topics, and write into the ones that they ask about."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
 
+from chatkit.connection import explain, make_client
 from chatkit.workshop.asking import ask
 from chatkit.workshop.offsets import edges
 from chatkit.workshop.records import read_between
 
 if TYPE_CHECKING:
+    from chatkit.settings import Settings
     from chatkit.workshop.learner import Learner
 
-__all__ = ["edges_of", "records_of", "text_of", "times_of"]
+__all__ = ["edges_of", "records_of", "text_of", "times_of", "write_all"]
+
+SECONDS = 10.0
+"""How long a topic may take to be written."""
 
 
 def edges_of(learner: Learner, topic: str) -> dict[int, tuple[int, int]]:
@@ -85,6 +93,35 @@ def text_of(record: Any) -> str | None:
     except (ValueError, RecursionError):
         return str(text)
     return str(value.get("text")) if isinstance(value, dict) else str(text)
+
+
+def write_all(settings: Settings, topic: str, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write records into a topic, and wait until they are there.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where Kafka is.
+    topic : str
+        Full name of the topic.
+    records : iterable of mapping
+        For each what ``KafkaProducer.send`` takes besides the topic, such as ``value``.
+
+    Raises
+    ------
+    BrokerUnavailableError
+        Kafka did not take them in time.
+    """
+    producer = make_client(KafkaProducer, settings, acks="all")
+    try:
+        sent = [producer.send(topic, **record) for record in records]
+        for one in sent:
+            one.get(timeout=SECONDS)
+    except KafkaError as error:
+        raise explain(settings, error, SECONDS, right=f"Write on topic {topic!r}") from error
+    finally:
+        with contextlib.suppress(KafkaError):
+            producer.close(timeout=1.0)
 
 
 def _read(learner: Learner, topic: str, bounds: dict[int, tuple[int, int]]) -> list[Any]:

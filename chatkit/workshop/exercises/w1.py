@@ -14,16 +14,14 @@ makes: 30 records, a second apart, in turn in three partitions, the first few of
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import TopicPartition
 
-from chatkit.connection import explain, make_client
 from chatkit.message import now_ms
+from chatkit.workshop.asking import ask as ask_kafka
 from chatkit.workshop.check import Right, Wrong, ask, exercise, shown
-from chatkit.workshop.exercises.topics import edges_of, times_of
+from chatkit.workshop.exercises.topics import edges_of, times_of, write_all
 
 if TYPE_CHECKING:
     from chatkit.workshop.learner import Learner
@@ -36,8 +34,6 @@ QUIZ_RECORDS = 30
 QUIZ_CUT = {0: 4, 1: 0, 2: 2}
 """Where the log of each partition of the quiz begins."""
 QUIZ_AGO_MS = 3_600_000
-SECONDS = 10.0
-"""How long the quiz may take to be made."""
 
 
 @exercise(
@@ -205,35 +201,21 @@ def _quiz(learner: Learner) -> tuple[str, dict[int, tuple[int, int]]]:
 
 def _fill(learner: Learner, topic: str) -> None:
     began = now_ms() - QUIZ_AGO_MS
-    producer = make_client(KafkaProducer, learner.settings, acks="all")
-    try:
-        sent = [
-            producer.send(
-                topic,
-                value=f"quiz {number}".encode(),
-                partition=number % QUIZ_PARTITIONS,
-                timestamp_ms=began + number * 1000,
-            )
+    write_all(
+        learner.settings,
+        topic,
+        (
+            {
+                "value": f"quiz {number}".encode(),
+                "partition": number % QUIZ_PARTITIONS,
+                "timestamp_ms": began + number * 1000,
+            }
             for number in range(QUIZ_RECORDS)
-        ]
-        for one in sent:
-            one.get(timeout=SECONDS)
-    except KafkaError as error:
-        right = f"Write on topic {topic!r}"
-        raise explain(learner.settings, error, SECONDS, right=right) from error
-    finally:
-        with contextlib.suppress(KafkaError):
-            producer.close(timeout=1.0)
+        ),
+    )
 
 
 def _cut(learner: Learner, topic: str) -> None:
-    admin = make_client(KafkaAdminClient, learner.settings)
-    try:
-        admin.delete_records(
-            {TopicPartition(topic, partition): first for partition, first in QUIZ_CUT.items()}
-        )
-    except KafkaError as error:
-        right = f"Delete on topic {topic!r}"
-        raise explain(learner.settings, error, SECONDS, right=right) from error
-    finally:
-        admin.close()
+    firsts = {TopicPartition(topic, partition): first for partition, first in QUIZ_CUT.items()}
+    right = f"Delete on topic {topic!r}"
+    ask_kafka(learner.settings, lambda admin: admin.delete_records(firsts), right=right)

@@ -20,11 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
-
 from chatkit.channels import Channels
-from chatkit.connection import explain, make_client
 from chatkit.consumer import Item
 from chatkit.errors import ChannelNameError, ChannelNotFoundError, InvalidMessageError
 from chatkit.message import Delete, Edit, Event, Message, React, Received, check, new_id, now_ms
@@ -34,6 +30,7 @@ from chatkit.simulation import Simulation
 from chatkit.workshop.asking import ask as ask_kafka
 from chatkit.workshop.chat import as_seen, chat_of, read_all
 from chatkit.workshop.check import Right, Wrong, ask, exercise, shown
+from chatkit.workshop.exercises.topics import write_all
 from chatkit.workshop.offsets import committed
 
 if TYPE_CHECKING:
@@ -393,15 +390,4 @@ def _write(settings: Settings, items: Sequence[Message | Event], *, garbage: boo
             if not isinstance(outcome, Receipt):
                 raise outcome
     if garbage:
-        _write_garbage(settings, settings.topic_of(items[0].channel))
-
-
-def _write_garbage(settings: Settings, topic: str) -> None:
-    producer = make_client(KafkaProducer, settings, acks="all")
-    try:
-        producer.send(topic, GARBAGE).get(timeout=SECONDS)
-    except KafkaError as error:
-        raise explain(settings, error, SECONDS, right=f"Write on topic {topic!r}") from error
-    finally:
-        with contextlib.suppress(KafkaError):
-            producer.close(timeout=1.0)
+        write_all(settings, settings.topic_of(items[0].channel), [{"value": GARBAGE}])

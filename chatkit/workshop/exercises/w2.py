@@ -15,21 +15,17 @@ in turn of each key, which had three partitions when half of them were written a
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
 
-from chatkit.connection import explain, make_client
 from chatkit.message import now_ms
 from chatkit.workshop.check import Right, Wrong, ask, exercise, shown
-from chatkit.workshop.exercises.topics import edges_of, records_of, text_of
+from chatkit.workshop.exercises.topics import edges_of, records_of, text_of, write_all
 
 if TYPE_CHECKING:
     from chatkit.workshop.learner import Learner
@@ -47,8 +43,6 @@ STORY_KEYS = ("ben", "cleo", "customer-8", "customer-17", None)
 """One stays where it is, one goes to the new partition, two to an earlier one."""
 ROUNDS = 4
 AGO_MS = 3_600_000
-SECONDS = 10.0
-"""How long the topics of a check may take to be filled."""
 
 Told = dict[str, object]
 
@@ -327,25 +321,18 @@ def _rounds(numbers: Iterable[int], began: int) -> Iterable[tuple[str | None, st
 
 def _write(learner: Learner, topic: str, records: Iterable[tuple[str | None, str, int]]) -> None:
     """Write records of a key, a text and a timestamp, and wait until they are there."""
-    producer = make_client(KafkaProducer, learner.settings, acks="all")
-    try:
-        sent = [
-            producer.send(
-                topic,
-                key=None if key is None else key.encode(),
-                value=json.dumps({"text": text}).encode(),
-                timestamp_ms=at_ms,
-            )
+    write_all(
+        learner.settings,
+        topic,
+        (
+            {
+                "key": None if key is None else key.encode(),
+                "value": json.dumps({"text": text}).encode(),
+                "timestamp_ms": at_ms,
+            }
             for key, text, at_ms in records
-        ]
-        for one in sent:
-            one.get(timeout=SECONDS)
-    except KafkaError as error:
-        right = f"Write on topic {topic!r}"
-        raise explain(learner.settings, error, SECONDS, right=right) from error
-    finally:
-        with contextlib.suppress(KafkaError):
-            producer.close(timeout=1.0)
+        ),
+    )
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -98,7 +98,7 @@ def _restart(first: Member, second: Member) -> Right | Wrong:
     second.stop()
     second.start()
     Member.wait_until_stable([first, second])
-    events = [event.kind for event in first.history[noted:] if event.kind != "commit"]
+    events = [event.kind for event in first.history[noted:] if event.kind in ("revoked", "lost")]
     if first.generation != before or events:
         return Wrong(
             "rebalanced",

@@ -15,18 +15,17 @@ deleted than the group had read.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
 from chatkit.connection import explain, make_client
 from chatkit.workshop.asking import PAUSE, ask
 from chatkit.workshop.check import Right, Wrong, exercise, shown
 from chatkit.workshop.check import ask as ask_learner
-from chatkit.workshop.exercises.topics import edges_of
+from chatkit.workshop.exercises.topics import edges_of, write_all
 from chatkit.workshop.offsets import committed
 
 if TYPE_CHECKING:
@@ -260,21 +259,15 @@ def _cut(admin: KafkaAdminClient, parts: dict[TopicPartition, int]) -> None:
 
 
 def _fill(learner: Learner, topic: str) -> None:
-    producer = make_client(KafkaProducer, learner.settings, acks="all")
-    try:
-        sent = [
-            producer.send(topic, value=f"quiz {number}".encode(), partition=partition)
+    write_all(
+        learner.settings,
+        topic,
+        (
+            {"value": f"quiz {number}".encode(), "partition": partition}
             for partition in QUIZ_START
             for number in range(QUIZ_RECORDS)
-        ]
-        for one in sent:
-            one.get(timeout=SECONDS)
-    except KafkaError as error:
-        right = f"Write on topic {topic!r}"
-        raise explain(learner.settings, error, SECONDS, right=right) from error
-    finally:
-        with contextlib.suppress(KafkaError):
-            producer.close(timeout=1.0)
+        ),
+    )
 
 
 def _commit(learner: Learner, group: str, topic: str) -> None:

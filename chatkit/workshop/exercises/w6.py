@@ -20,13 +20,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
 from chatkit.connection import explain, make_client
 from chatkit.message import now_ms
 from chatkit.workshop.check import Right, Wrong, ask, exercise, shown
-from chatkit.workshop.exercises.topics import edges_of
+from chatkit.workshop.exercises.topics import edges_of, write_all
 from chatkit.workshop.member import Handled
 
 if TYPE_CHECKING:
@@ -257,22 +257,16 @@ def _quiz(learner: Learner) -> str:
     topic = learner.create(QUIZ, partitions=1)
     if edges_of(learner, topic)[0][1]:
         return topic
-    producer = make_client(KafkaProducer, learner.settings, acks="all")
-    try:
-        sent = [
-            producer.send(topic, key=who.encode(), value=json.dumps(value).encode(), partition=0)
+    write_all(
+        learner.settings,
+        topic,
+        (
+            {"key": who.encode(), "value": json.dumps(value).encode(), "partition": 0}
             for number in NUMBERS
             for who in [PEOPLE[number % 3]]
             for value in [
                 {"id": f"payment-{number:02}", "who": who, "amount": 5 * (number % 4 + 1)}
             ]
-        ]
-        for one in sent:
-            one.get(timeout=SECONDS)
-    except KafkaError as error:
-        right = f"Write on topic {topic!r}"
-        raise explain(learner.settings, error, SECONDS, right=right) from error
-    finally:
-        with contextlib.suppress(KafkaError):
-            producer.close(timeout=1.0)
+        ),
+    )
     return topic

@@ -14,19 +14,16 @@ two partitions, keys that are written again, deleted, and written again after th
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import KafkaAdminClient, TopicPartition
 
-from chatkit.connection import explain, make_client
 from chatkit.workshop.asking import PAUSE, ask
 from chatkit.workshop.check import Right, Wrong, exercise, shown
 from chatkit.workshop.check import ask as ask_learner
-from chatkit.workshop.exercises.topics import edges_of
+from chatkit.workshop.exercises.topics import edges_of, write_all
 from chatkit.workshop.offsets import Isolation, edges
 
 if TYPE_CHECKING:
@@ -58,8 +55,6 @@ QUIZ_RECORDS: tuple[tuple[int, str, str | None], ...] = (
 )
 """Partition, key, value; in the order of writing."""
 QUIZ_TABLE = {"apples": "2", "plums": "9", "figs": "", "kiwis": "4"}
-SECONDS = 10.0
-"""How long the quiz may take to be made."""
 
 PAID = ["ana -5", "ben +5"]
 MISTAKEN = ["ana -900", "ben +900"]
@@ -296,23 +291,16 @@ def _quiz(learner: Learner) -> str:
     topic = learner.create(QUIZ, partitions=2, config={"cleanup.policy": "compact"})
     if any(end for _, end in edges_of(learner, topic).values()):
         return topic
-    producer = make_client(KafkaProducer, learner.settings, acks="all")
-    try:
-        sent = [
-            producer.send(
-                topic,
-                key=key.encode(),
-                value=None if value is None else value.encode(),
-                partition=partition,
-            )
+    write_all(
+        learner.settings,
+        topic,
+        (
+            {
+                "key": key.encode(),
+                "value": None if value is None else value.encode(),
+                "partition": partition,
+            }
             for partition, key, value in QUIZ_RECORDS
-        ]
-        for one in sent:
-            one.get(timeout=SECONDS)
-    except KafkaError as error:
-        right = f"Write on topic {topic!r}"
-        raise explain(learner.settings, error, SECONDS, right=right) from error
-    finally:
-        with contextlib.suppress(KafkaError):
-            producer.close(timeout=1.0)
+        ),
+    )
     return topic
