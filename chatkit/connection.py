@@ -28,7 +28,7 @@ from chatkit.diagnosis import TOPIC_IDS, diagnose, tls_context
 from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, SettingsError
 from chatkit.settings import Settings
 
-__all__ = ["REFUSED_SECONDS", "explain", "make_client"]
+__all__ = ["REFUSED_SECONDS", "close_producer", "explain", "make_client"]
 
 REFUSED_SECONDS = 5.0
 """How long to leave one alone who refused us: some lock a user out who tries too often."""
@@ -170,6 +170,26 @@ def make_client(
             if isinstance(problem, BrokerRefusedError) or attempt < 0.1:
                 raise problem from error
             attempt = min(attempt, patience or attempt)
+
+
+def close_producer(producer: KafkaProducer, timeout: float = 1.0) -> None:
+    """Close a producer, also one that broke; what it has not sent by then is not sent.
+
+    Parameters
+    ----------
+    producer : KafkaProducer
+        It can't be used afterwards.
+    timeout : float, default 1.0
+        Seconds for what is still to be sent.
+    """
+    try:
+        producer.close(timeout=timeout)
+    except KafkaError:
+        # kafka-python gives up flushing without ending its thread, which would go on sending.
+        producer._sender.force_close()
+    finally:
+        # Else it would try to close, and print, once more when it is collected.
+        producer._closed = True
 
 
 def _connect(

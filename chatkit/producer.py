@@ -32,7 +32,7 @@ from kafka.errors import (
 )
 from kafka.partitioner import DefaultPartitioner, murmur2
 
-from chatkit.connection import REFUSED_SECONDS, explain, make_client
+from chatkit.connection import REFUSED_SECONDS, close_producer, explain, make_client
 from chatkit.errors import (
     BrokerRefusedError,
     BrokerUnavailableError,
@@ -338,7 +338,7 @@ class ChatProducer:
             self._settle(sent, futures, len(futures))
         producer, self._producer = self._producer, None
         if producer is not None:
-            self._retire(producer, max(0.0, self._give_up - time.monotonic()))
+            close_producer(producer, max(0.0, self._give_up - time.monotonic()))
         self._fail_all()
 
     def _deliver(self, job: _Job) -> Any:
@@ -424,7 +424,10 @@ class ChatProducer:
             stale, self._producer = self._producer, None
             if stale is not None:
                 threading.Thread(
-                    target=self._retire, args=(stale, 1.0), name="chatkit-producer-old", daemon=True
+                    target=close_producer,
+                    args=(stale, 1.0),
+                    name="chatkit-producer-old",
+                    daemon=True,
                 ).start()
         if self._producer is None:
             timeout_ms = int(self._settings.delivery_timeout * 1000)
@@ -445,17 +448,6 @@ class ChatProducer:
                 max_request_size=REQUEST_LIMIT,
             )
         return self._producer
-
-    @staticmethod
-    def _retire(producer: KafkaProducer, timeout: float) -> None:
-        try:
-            producer.close(timeout=timeout)
-        except KafkaError:
-            # kafka-python gives up flushing without ending its thread, which would go on sending.
-            producer._sender.force_close()
-        finally:
-            # Else it would try to close, and print, once more when it is collected.
-            producer._closed = True
 
     def _settle(
         self, sent: list[_Job], futures: list[Any], waiting: int, _answer: object = None

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from chatkit.archiver import Archiver
@@ -27,9 +28,16 @@ pytest_plugins = ["tests.chatting", "tests.workshop_stack"]
 
 
 def pytest_configure() -> None:
-    """Let programs that tests start feel Ctrl-C, also where we run in the background."""
+    """Let programs that tests start feel Ctrl-C, also where we run in the background.
+
+    And let no property depend on how quick a busy machine is.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    hypothesis.settings.register_profile(
+        "chatkit", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("chatkit")
 
 
 @pytest.fixture(autouse=True, scope="session")

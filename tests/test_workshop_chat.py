@@ -17,7 +17,8 @@ from chatkit.workshop import check
 from chatkit.workshop.chat import chat_of, item_of, read_all, standing
 from chatkit.workshop.exercises.w10 import LINK, MODERATOR, new_annex
 from chatkit.workshop.learner import Learner
-from chatkit.workshop.member import Handled, Member
+from chatkit.workshop.member import Member
+from chatkit.workshop.notes import Handled
 from tests.waiting import wait_until
 
 Answer = Callable[[Message], Any]

@@ -258,7 +258,7 @@ def test_one_broker_is_enough_for_the_cluster_to_decide(
     assert healed_cluster.wait_for_leader(alone) == leader
     seen = rf"in sync are \[{leader}\] of partition 0.*heal"
     with pytest.raises(WorkshopTimeoutError, match=seen):
-        healed_cluster.wait_for_replicas(alone, 2, timeout=0.5)
+        healed_cluster.wait_for_replicas(alone, 2, timeout=5)
     healed_cluster.heal(timeout=60)
     assert learner.reset() == [alone]
 

@@ -16,7 +16,8 @@ from chatkit.connection import make_client
 from chatkit.errors import BrokerRefusedError, InputError, WorkshopTimeoutError
 from chatkit.settings import Settings
 from chatkit.workshop.learner import Learner
-from chatkit.workshop.member import Handled, Member
+from chatkit.workshop.member import Member
+from chatkit.workshop.notes import Handled
 from tests.waiting import wait_until
 
 MakeMember = Callable[..., Member]

@@ -198,7 +198,7 @@ def test_the_score_is_that_of_the_scoreboard(
 SETUP = """
 import time
 from types import SimpleNamespace
-from chatkit.workshop.member import GroupEvent
+from chatkit.workshop.notes import GroupEvent
 from chatkit.workshop.views import GroupView
 def happen(one, kind, *parts, back=0):
     part = frozenset(("orders", n) for n in parts)

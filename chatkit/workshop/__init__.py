@@ -15,37 +15,46 @@ if TYPE_CHECKING:
     from chatkit.workshop.inspector import Inspector
     from chatkit.workshop.learner import Learner
     from chatkit.workshop.member import Member
-    from chatkit.workshop.scoreboard import Scoreboard
-    from chatkit.workshop.sender import Sender
+    from chatkit.workshop.notes import GroupEvent, Handled
+    from chatkit.workshop.scoreboard import Score, Scoreboard
+    from chatkit.workshop.sender import Sender, Sent
     from chatkit.workshop.views import ClusterView, GroupView, LogView, OffsetView, ScoreView
 
 __all__ = [
     "ClusterView",
+    "GroupEvent",
     "GroupView",
+    "Handled",
     "Inspector",
     "LabCluster",
     "Learner",
     "LogView",
     "Member",
     "OffsetView",
+    "Score",
     "ScoreView",
     "Scoreboard",
     "Sender",
+    "Sent",
     "check",
 ]
 
 _HOMES = {
     "ClusterView": "views",
+    "GroupEvent": "notes",
     "GroupView": "views",
+    "Handled": "notes",
     "Inspector": "inspector",
     "LabCluster": "cluster",
     "Learner": "learner",
     "LogView": "views",
     "Member": "member",
     "OffsetView": "views",
+    "Score": "scoreboard",
     "ScoreView": "views",
     "Scoreboard": "scoreboard",
     "Sender": "sender",
+    "Sent": "sender",
     "check": "check",
 }
 

@@ -18,7 +18,7 @@ from chatkit.timeline import Row, Timeline
 
 if TYPE_CHECKING:
     from chatkit.workshop.learner import Learner
-    from chatkit.workshop.member import Handled
+    from chatkit.workshop.notes import Handled
 
 __all__ = ["as_seen", "chat_of", "item_of", "read_all", "standing"]
 

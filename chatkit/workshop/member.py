@@ -9,7 +9,6 @@ views or notebooks.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import threading
 import time
@@ -17,8 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-import msgspec
-from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
@@ -44,11 +42,13 @@ from chatkit.errors import (
 )
 from chatkit.message import now_ms
 from chatkit.settings import Settings
+from chatkit.workshop.coordinator import Coordinator, listed, parts_told
+from chatkit.workshop.notes import GroupEvent, Handled, Part, ends_of, handled_of
 
 if TYPE_CHECKING:
     from chatkit.workshop.learner import Learner
 
-__all__ = ["GroupEvent", "Handled", "Member"]
+__all__ = ["Member"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +68,6 @@ LOOK_UP_SECONDS = 0.5
 OBEY_SECONDS = 0.5
 """How long one that is to crash may take to notice, before its heartbeats are stopped from here."""
 
-Part = tuple[str, int]
-"""A topic and the number of one of its partitions."""
 Commit = Literal["after", "before", "auto", "none"]
 Assignor = Literal["range", "roundrobin", "sticky", "cooperative"]
 Isolation = Literal["read_uncommitted", "read_committed"]
@@ -77,45 +75,6 @@ State = Literal[
     "new", "joining", "stable", "rebalancing", "paused", "left", "stopped", "crashed", "failed"
 ]
 ENDED = frozenset({"left", "stopped", "crashed", "failed"})
-
-
-class Handled(msgspec.Struct, frozen=True):
-    """A message that a member has handled."""
-
-    topic: str
-    """Kafka topic."""
-    partition: int
-    """Partition of the topic."""
-    offset: int
-    """Offset in the partition."""
-    key: str | None
-    """The record's key; bytes that are no UTF-8 are shown as ``\\xff``."""
-    id: str | None
-    """``id`` of the JSON object that the value is; None if it is none, or has none."""
-    value: Any
-    """What the value says: JSON if it is JSON, else text, else bytes; None if there is none."""
-    at_ms: int
-    """When it was handled, ms since 1970 UTC."""
-
-
-class GroupEvent(msgspec.Struct, frozen=True):
-    """Something that happened to a member."""
-
-    at_ms: int
-    """When, ms since 1970 UTC."""
-    kind: str
-    """``starting``; ``assigned``, ``revoked``, ``lost`` (partitions got, given back, taken away
-    without being asked); ``rebalancing``, ``joined`` (waits for the group, has its place in a
-    generation); ``commit``, ``commit refused``; ``paused``, ``resumed``; ``left`` (told the group),
-    ``stopped`` (a static member tells it nothing), ``crashed``, ``failed``."""
-    partitions: frozenset[Part]
-    """Which partitions it is about."""
-    generation: int
-    """Generation of the group, -1 if it is in none."""
-    offsets: dict[Part, int] = {}
-    """With ``commit``: the committed offsets."""
-    text: str = ""
-    """With ``failed`` and ``commit refused``: why."""
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -511,7 +470,7 @@ class Member:
             groups.setdefault(member.group, []).append(member)
         end = time.monotonic() + timeout
         for group, its in groups.items():
-            with _Coordinator(its[0]._settings, group) as coordinator:
+            with Coordinator(its[0]._settings, group) as coordinator:
                 _wait(
                     partial(_disagreement, its, coordinator),
                     max(0.0, end - time.monotonic()),
@@ -520,7 +479,7 @@ class Member:
         return {member.name: member.assignment for member in members}
 
     def _wait_until_joined(self, timeout: float) -> None:
-        def missing(coordinator: _Coordinator) -> str:
+        def missing(coordinator: Coordinator) -> str:
             if not self._is_alive():
                 self._raise_failure()
             if self._state != "stable":
@@ -530,7 +489,7 @@ class Member:
                 return f"the group is {view.state} and does not know {self.name} yet"
             return view.trouble
 
-        with _Coordinator(self._settings, self.group) as coordinator:
+        with Coordinator(self._settings, self.group) as coordinator:
             what = f"{self.name} to join group {self.group}"
             _wait(lambda: missing(coordinator), timeout, what)
 
@@ -661,27 +620,27 @@ class Member:
 
     def _take(self, consumer: KafkaConsumer, records: Sequence[Any]) -> None:
         if self._commit_when == "before":
-            self._commit(consumer, _ends(records))
+            self._commit(consumer, ends_of(records))
         done: list[Any] = []
         for record in records:
             self._hold()
             self._end.wait(self._work)
             if self._crashing:
                 return
-            handled = _read(record)
+            handled = handled_of(record)
             if self._handle is not None:
                 self._handle(handled)
             self._handled.append(handled)
             done.append(record)
             if self._crash_at is not None and len(self._handled) >= self._crash_at:
                 if self._commit_at_crash and self._commit_when in ("after", "auto"):
-                    self._commit(consumer, _ends(done))
+                    self._commit(consumer, ends_of(done))
                 self._crash_at = None
                 self._crashing = True
                 self._end.set()
                 return
         if self._commit_when == "after" and not self._crashing:
-            self._commit(consumer, _ends(done))
+            self._commit(consumer, ends_of(done))
 
     def _commit(self, consumer: KafkaConsumer, ends: Mapping[Part, int]) -> None:
         offsets = {
@@ -735,7 +694,7 @@ class Member:
             self._note("rebalancing", self._assignment)
 
     def _note_positions(self, consumer: KafkaConsumer, records: Sequence[Any]) -> None:
-        found = _ends(records)
+        found = ends_of(records)
         for part in self._assignment - found.keys():
             if part in self._positions and records:
                 continue
@@ -791,89 +750,7 @@ class Member:
         self._state = ending
 
 
-class _View(msgspec.Struct, frozen=True):
-    """What the coordinator says of a group."""
-
-    state: str
-    """State of the group, such as ``Stable`` or ``PreparingRebalance``."""
-    clients: dict[str, str]
-    """Member id -> client id."""
-    owned: dict[str, frozenset[Part]]
-    """Member id -> what it is assigned of our topics."""
-    partitions: frozenset[Part]
-    """All partitions of our topics."""
-
-    @property
-    def trouble(self) -> str:
-        """What keeps the group from being settled; "" if nothing does."""
-        if self.state != "Stable":
-            return f"the group is {self.state} with members {_listed(self.clients.values())}"
-        owners = [part for parts in self.owned.values() for part in parts]
-        if left_out := self.partitions - set(owners):
-            return f"nobody is assigned {_told(left_out)}"
-        if doubled := {part for part in owners if owners.count(part) > 1}:
-            return f"more than one is assigned {_told(doubled)}"
-        return ""
-
-
-class _Coordinator:
-    """Asks Kafka about a group; owned by one thread, who closes it.
-
-    After an error it asks with a new client: an old one may cling to a broker that is gone.
-    """
-
-    def __init__(self, settings: Settings, group: str) -> None:
-        self._settings = settings
-        self._group = group
-        self._admin: KafkaAdminClient | None = None
-
-    def look(self, topics: Sequence[str]) -> _View:
-        """Return what Kafka says now, with state ``unknown`` if it says nothing."""
-        try:
-            if self._admin is None:
-                self._admin = make_client(
-                    KafkaAdminClient, self._settings, timeout=2.0, request_timeout_ms=2000
-                )
-            described = self._admin.describe_topics(list(topics))
-            group = self._admin.describe_groups([self._group])[self._group]
-        except (KafkaError, RuntimeError, BrokerUnavailableError) as error:
-            self.close()
-            logger.debug("Kafka says nothing of group %s: %s", self._group, error)
-            return _View(f"unknown ({type(error).__name__})", {}, {}, frozenset())
-        return _View(
-            state=group["group_state"],
-            clients={member["member_id"]: member["client_id"] for member in group["members"]},
-            owned={
-                member["member_id"]: frozenset(
-                    (topic["topic"], partition)
-                    for topic in (member["member_assignment"] or {}).get("assigned_partitions", ())
-                    for partition in topic["partitions"]
-                    if topic["topic"] in topics
-                )
-                for member in group["members"]
-            },
-            partitions=frozenset(
-                (topic["name"], partition["partition_index"])
-                for topic in described
-                for partition in topic["partitions"]
-            ),
-        )
-
-    def close(self) -> None:
-        """Close the client; idempotent."""
-        admin, self._admin = self._admin, None
-        if admin is not None:
-            with contextlib.suppress(KafkaError, RuntimeError):
-                admin.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-
-def _disagreement(members: Sequence[Member], coordinator: _Coordinator) -> str:
+def _disagreement(members: Sequence[Member], coordinator: Coordinator) -> str:
     """Return on what members and coordinator don't agree; "" if they do."""
     for member in members:
         if not member._is_alive():
@@ -888,15 +765,16 @@ def _disagreement(members: Sequence[Member], coordinator: _Coordinator) -> str:
         return view.trouble
     if len({generation for generation, _ in before}) > 1:
         told = (f"{member.name} {member.generation}" for member in members)
-        return f"they are in different generations: {_listed(told)}"
+        return f"they are in different generations: {listed(told)}"
     if others := view.clients.keys() - names.keys():
-        return f"the group also has {_listed(view.clients[one] for one in others)}"
+        return f"the group also has {listed(view.clients[one] for one in others)}"
     for member in members:
         owned = view.owned.get(member.member_id)
         if owned is None:
             return f"the group does not know {member.name}"
         if owned != member.assignment:
-            return f"{member.name} has {_told(member.assignment)}, the group says {_told(owned)}"
+            knows, says = parts_told(member.assignment), parts_told(owned)
+            return f"{member.name} has {knows}, the group says {says}"
     if before != [(member.generation, member.assignment) for member in members]:
         return "the group has just changed"
     return ""
@@ -917,46 +795,6 @@ def _wait(missing: Callable[[], str], timeout: float, what: str) -> None:
 def _is_final(error: KafkaError) -> bool:
     again = isinstance(error, UnknownMemberIdError | IllegalGenerationError)
     return isinstance(error, BrokerResponseError) and not error.retriable and not again
-
-
-def _ends(records: Iterable[Any]) -> dict[Part, int]:
-    """Return for each partition the offset after the last of its records."""
-    return {(record.topic, record.partition): record.offset + 1 for record in records}
-
-
-def _read(record: Any) -> Handled:
-    """Return what a record of kafka-python says; never raises for its content."""
-    value = _value(record.value)
-    name = value.get("id") if isinstance(value, dict) else None
-    return Handled(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=None if record.key is None else record.key.decode(errors="backslashreplace"),
-        id=name if isinstance(name, str) else None,
-        value=value,
-        at_ms=now_ms(),
-    )
-
-
-def _value(raw: bytes | None) -> Any:
-    if raw is None:
-        return None
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        try:
-            return raw.decode()
-        except UnicodeDecodeError:
-            return raw
-
-
-def _told(parts: Iterable[Part]) -> str:
-    return _listed(f"{topic}-{partition}" for topic, partition in sorted(parts))
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "nothing"
 
 
 def _check_choice(what: str, value: str, choices: Iterable[str]) -> None:

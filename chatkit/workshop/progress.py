@@ -19,7 +19,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from chatkit.channels import Channels
-from chatkit.connection import explain, make_client
+from chatkit.connection import close_producer, explain, make_client
 from chatkit.consumer import close_reader, make_reader
 from chatkit.errors import BrokerUnavailableError, ChatkitError
 from chatkit.message import now_ms
@@ -230,8 +230,7 @@ def _write(settings: Settings, mark: Mark) -> None:
     except KafkaError as error:
         raise explain(settings, error, SECONDS, right=f"Write on topic {TOPIC!r}") from error
     finally:
-        with contextlib.suppress(KafkaError):
-            producer.close(timeout=1.0)
+        close_producer(producer)
 
 
 def _ensure_topic(settings: Settings) -> None:

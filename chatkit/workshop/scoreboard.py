@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from chatkit.workshop.learner import Learner
-    from chatkit.workshop.member import Handled, Member
+    from chatkit.workshop.member import Member
+    from chatkit.workshop.notes import Handled
     from chatkit.workshop.sender import Sender, Sent
 
 __all__ = ["Score", "Scoreboard", "Seen", "Tally"]

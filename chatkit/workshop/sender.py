@@ -30,7 +30,7 @@ from kafka.errors import (
 )
 from kafka.partitioner import DefaultPartitioner
 
-from chatkit.connection import explain, make_client
+from chatkit.connection import close_producer, explain, make_client
 from chatkit.errors import (
     BrokerRefusedError,
     BrokerUnavailableError,
@@ -774,14 +774,7 @@ class Sender:
         thread.start()
 
     def _retire(self, producer: KafkaProducer, timeout: float) -> None:
-        try:
-            producer.close(timeout=timeout)
-        except KafkaError:
-            # kafka-python gives up flushing without ending its thread, which would go on sending.
-            producer._sender.force_close()
-        finally:
-            # Else it would try to close, and print, once more when it is collected.
-            producer._closed = True
+        close_producer(producer, timeout)
         with self._told:
             left = [index for index, its in self._waiting.items() if its is producer]
         for index in left:

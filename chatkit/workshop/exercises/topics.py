@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
-from chatkit.connection import explain, make_client
+from chatkit.connection import close_producer, explain, make_client
 from chatkit.workshop.asking import ask
 from chatkit.workshop.offsets import edges
 from chatkit.workshop.records import read_between
@@ -120,8 +119,7 @@ def write_all(settings: Settings, topic: str, records: Iterable[Mapping[str, Any
     except KafkaError as error:
         raise explain(settings, error, SECONDS, right=f"Write on topic {topic!r}") from error
     finally:
-        with contextlib.suppress(KafkaError):
-            producer.close(timeout=1.0)
+        close_producer(producer)
 
 
 def _read(learner: Learner, topic: str, bounds: dict[int, tuple[int, int]]) -> list[Any]:

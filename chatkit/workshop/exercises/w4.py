@@ -26,7 +26,8 @@ from kafka.admin import MemberToRemove
 from chatkit.errors import BrokerRefusedError
 from chatkit.workshop.asking import ask as ask_kafka
 from chatkit.workshop.check import Right, Wrong, ask, exercise, shown
-from chatkit.workshop.member import Handled, Member
+from chatkit.workshop.member import Member
+from chatkit.workshop.notes import Handled
 from chatkit.workshop.sender import Sender
 
 if TYPE_CHECKING:

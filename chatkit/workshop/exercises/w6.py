@@ -27,7 +27,7 @@ from chatkit.connection import explain, make_client
 from chatkit.message import now_ms
 from chatkit.workshop.check import Right, Wrong, ask, exercise, shown
 from chatkit.workshop.exercises.topics import edges_of, write_all
-from chatkit.workshop.member import Handled
+from chatkit.workshop.notes import Handled
 
 if TYPE_CHECKING:
     from chatkit.workshop.learner import Learner

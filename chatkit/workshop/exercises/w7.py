@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from chatkit.connection import explain, make_client
+from chatkit.connection import close_producer, explain, make_client
 from chatkit.errors import BrokerUnavailableError, SettingsError
 from chatkit.message import new_id
 from chatkit.workshop.check import Right, Wrong, ask, exercise, shown
@@ -225,10 +225,4 @@ def _producing(learner: Learner, config: dict[str, Any]) -> Iterator[KafkaProduc
     except KafkaError as error:
         raise explain(settings, error, SECONDS, right="Write") from error
     finally:
-        try:
-            producer.close(timeout=1.0)
-        except KafkaError:
-            # kafka-python gives up flushing without ending its thread, which would go on sending,
-            # and would try to close once more, and print, when the producer is collected.
-            producer._sender.force_close()
-            producer._closed = True
+        close_producer(producer)

@@ -151,7 +151,7 @@ class View(anywidget.AnyWidget):
     def _run(self) -> None:
         try:
             while not self._closing:
-                begun = time.monotonic()
+                begun, worked = time.monotonic(), time.thread_time()
                 with self._changed:
                     asked = self._asked
                 self._context.run(self._look_once)
@@ -159,8 +159,12 @@ class View(anywidget.AnyWidget):
                     self._looked = asked
                     self._changed.notify_all()
                     pause = TROUBLE_SECONDS if self.problem else self._seconds
-                    # A slow look does not take all of a core.
-                    left = max(pause / 2, pause - (time.monotonic() - begun))
+                    # A look at very much takes a quarter of a core, not all of it.
+                    left = max(
+                        pause / 2,
+                        pause - (time.monotonic() - begun),
+                        3 * (time.thread_time() - worked),
+                    )
                     self._changed.wait_for(
                         lambda: self._asked > self._looked or self._closing, left
                     )
