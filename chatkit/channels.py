@@ -29,7 +29,7 @@ from kafka.errors import (
     for_code,
 )
 
-from chatkit.connection import explain, make_client
+from chatkit.connection import explain, is_hopeless, make_client
 from chatkit.errors import (
     BrokerRefusedError,
     BrokerUnavailableError,
@@ -169,8 +169,11 @@ class Channels:
                     # A client whose broker went away may cling to its address: make a new one.
                     self.close()
                     spent = time.monotonic() - started
-                    hopeless = isinstance(error, KafkaError) and not error.retriable
-                    if not again or hopeless or spent + 0.1 > self._settings.kafka_timeout:
+                    if (
+                        not again
+                        or is_hopeless(error)
+                        or spent + 0.1 > self._settings.kafka_timeout
+                    ):
                         raise explain(self._settings, error, spent, right=right) from error
                     time.sleep(0.1)
 

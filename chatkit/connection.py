@@ -19,6 +19,7 @@ from kafka.errors import (
     IncompatibleBrokerVersion,
     KafkaConfigurationError,
     KafkaError,
+    UnknownBrokerIdError,
     UnsupportedVersionError,
 )
 from kafka.net.compat import KafkaNetClient
@@ -28,12 +29,22 @@ from chatkit.diagnosis import TOPIC_IDS, diagnose, tls_context
 from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, SettingsError
 from chatkit.settings import Settings
 
-__all__ = ["REFUSED_SECONDS", "close_producer", "explain", "make_client"]
+__all__ = ["REFUSED_SECONDS", "close_producer", "explain", "is_hopeless", "make_client"]
 
 REFUSED_SECONDS = 5.0
 """How long to leave one alone who refused us: some lock a user out who tries too often."""
 FIRST_SECONDS = 1.0
 """After which to look whether it is of any use to go on trying."""
+
+
+def is_hopeless(error: Exception) -> bool:
+    """Return whether it is of no use to ask Kafka the same once more.
+
+    A client may forget all brokers while none answers: that is not for ever, whatever it says.
+    """
+    if isinstance(error, UnknownBrokerIdError):
+        return False
+    return isinstance(error, KafkaError) and not error.retriable
 
 
 def explain(

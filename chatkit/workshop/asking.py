@@ -12,7 +12,7 @@ from typing import TypeVar
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from chatkit.connection import explain, make_client
+from chatkit.connection import explain, is_hopeless, make_client
 from chatkit.errors import BrokerRefusedError, BrokerUnavailableError, WorkshopTimeoutError
 from chatkit.settings import Settings
 
@@ -67,7 +67,7 @@ def ask(
             return question(admin)
         except (KafkaError, RuntimeError) as error:
             spent = time.monotonic() - started
-            if _is_hopeless(error) or spent + PAUSE > timeout:
+            if is_hopeless(error) or spent + PAUSE > timeout:
                 raise explain(settings, error, spent, right=right) from error
         finally:
             admin.close()
@@ -118,7 +118,7 @@ def wait_for(
             except (NotYetError, BrokerUnavailableError) as error:
                 seen = str(error)
             except (KafkaError, RuntimeError) as error:
-                if _is_hopeless(error):
+                if is_hopeless(error):
                     raise explain(settings, error, timeout) from error
                 seen = ": ".join([type(error).__name__, *map(str, error.args)])
                 # A client whose broker went away may cling to it.
@@ -147,7 +147,3 @@ def _connect(settings: Settings, seconds: float) -> KafkaAdminClient:
     # It waits 10 s for the first word of a broker, and does not let itself be told otherwise.
     admin._manager.config["socket_connection_setup_timeout_ms"] = milliseconds
     return admin
-
-
-def _is_hopeless(error: Exception) -> bool:
-    return isinstance(error, KafkaError) and not error.retriable
