@@ -118,7 +118,10 @@ def test_another_frame_is_refused(
         draw(pd.DataFrame({"body": [1]}))
 
 
-@pytest.mark.parametrize("draw", {draw for draw, *_ in FIGURES} - {plots.question_waits})
+@pytest.mark.parametrize(
+    "draw",
+    [draw for draw in dict.fromkeys(draw for draw, *_ in FIGURES) if draw != plots.question_waits],
+)
 def test_at_least_one_is_shown(draw: Draw) -> None:
     count = next(count for one, count, _ in FIGURES if one is draw)
     by = "channel" if draw is plots.telling_words else None
