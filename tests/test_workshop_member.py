@@ -108,6 +108,7 @@ def test_a_lone_member_owns_all_and_handles_all(
         assert (first.topic, first.key, first.offset) == (topic, "key", 0)
     assert ana.state == "left"
     assert ana.assignment == frozenset()
+    assert ana.positions == {}
     assert [kind for kind in kinds(ana) if kind != "commit"] == [
         "starting",
         "assigned",

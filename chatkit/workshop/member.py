@@ -253,8 +253,9 @@ class Member:
 
     @property
     def positions(self) -> dict[Part, int]:
-        """Partition -> offset of the message that the next poll gives."""
-        return dict(self._positions)
+        """Partition that it owns -> offset of the message that the next poll gives."""
+        owned = frozenset() if self._state == "crashed" else self._assignment
+        return {part: at for part, at in self._positions.items() if part in owned}
 
     @property
     def committed(self) -> dict[Part, int]:

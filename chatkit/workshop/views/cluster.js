@@ -37,7 +37,7 @@ export default createView((body) => {
     partitions.forEach((one, m) => {
       const row = rows[m];
       write(row.firstChild.firstChild, `partition ${one.partition}`);
-      write(row.firstChild.lastChild, one.leader < 0 ? `${one.topic}: no leader` : one.topic);
+      write(row.firstChild.lastChild, one.leader < 0 ? `no leader: ${one.topic}` : one.topic);
       row.classList.toggle("leaderless", one.leader < 0);
       row.title = `${one.topic}, partition ${one.partition}`;
       const cells = keep(row.lastChild, ids, () => make("div"));
