@@ -861,7 +861,12 @@ class Sender:
             if self._sent[index].transaction is None:
                 # After most errors a KafkaProducer fails all that comes later with the same one.
                 self._broken = producer
-        reason = ": ".join([type(error).__name__, *map(str, getattr(error, "args", ()))])
+        reason = ": ".join(
+            [
+                type(error).__name__,
+                *(str(one) for one in getattr(error, "args", ()) if one is not None),
+            ]
+        )
         self._settle(index, error=reason)
 
     def _settle(self, index: int, **news: Any) -> None:

@@ -118,7 +118,7 @@ def _shape(admin: KafkaAdminClient, topic: str) -> tuple[dict[int, list[int]], d
         "nobody": "{lost} of {sent} messages are lost, and the sender does not know: with acks=0 "
         "a message counts as acknowledged when it has left, and nobody is asked whether it came.",
         "leader alone": "{early} messages were acknowledged while both followers stood still, so "
-        "nobody but the leader had them. Then the leader was killed, and {lost} of them are lost. "
+        "nobody but the leader had them. Then the leader was killed, and {lost} are lost in all. "
         "Who must have a message before it is acknowledged?",
         "gave up": "{failed} of {sent} messages failed ({error}), and were not sent once more. "
         "Nothing was acknowledged and lost, but they are not in the topic either. A sender must "

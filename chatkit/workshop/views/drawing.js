@@ -23,11 +23,23 @@ export function hueOf(text) {
   return (hash % 24) * 15;
 }
 
+/** Return hues of names, each its own where that is free, so that no two are alike: a map. */
+export function huesOf(names) {
+  const hues = new Map();
+  const isTaken = (hue) => [...hues.values()].some((other) => Math.abs((hue - other + 540) % 360 - 180) < 30);
+  for (const name of names) {
+    let hue = hueOf(name);
+    for (let step = 0; step < 24 && isTaken(hue); step += 1) hue = (hue + 15) % 360;
+    hues.set(name, hue);
+  }
+  return hues;
+}
+
 /** Give an element, which has class `inked` too then, the colour of a key; null: no colour. */
-export function ink(element, key) {
+export function ink(element, key, hue = key === null ? 0 : hueOf(key)) {
   element.classList.add("inked");
   element.classList.toggle("keyless", key === null);
-  if (key !== null) element.style.setProperty("--hue", hueOf(key));
+  if (key !== null) element.style.setProperty("--hue", hue);
   return element;
 }
 

@@ -1,6 +1,6 @@
 /** Who owns which partition: a grid, what moved, and a time line of the rebalances. */
 import { make, makeSvg } from "./elements.js";
-import { createView, ink, keep, mark, write } from "./drawing.js";
+import { createView, huesOf, ink, keep, mark, write } from "./drawing.js";
 
 const [WIDTH, LANE] = [600, 18];
 const NEWS_MS = 15000;
@@ -30,13 +30,13 @@ function makeRow(members) {
   return row;
 }
 
-function drawHead(head, members, rows) {
+function drawHead(head, members, rows, hues) {
   write(head.label.firstChild, "");
   const cells = keep(head.cells, members.map(([name], n) => `${n}/${name}`), () =>
     make("div", { class: "member" }, make("b", { dir: "auto" }), make("small")));
   members.forEach(([name, state], n) => {
     const count = rows.filter((row) => row.owners.includes(name)).length;
-    ink(cells[n], name);
+    ink(cells[n], name, hues.get(name));
     write(cells[n].firstChild, name);
     write(cells[n].lastChild, state === "stable" && !count ? "idle" : state);
     cells[n].className = `member inked ${state} ${count ? "" : "idle"}`;
@@ -44,7 +44,7 @@ function drawHead(head, members, rows) {
   });
 }
 
-function drawRow(row, one, members, now) {
+function drawRow(row, one, members, now, hues) {
   write(row.label.firstChild, `partition ${one.partition}`);
   write(row.label.lastChild, one.topic);
   row.title = `${one.topic}, partition ${one.partition}`;
@@ -52,7 +52,7 @@ function drawRow(row, one, members, now) {
   members.forEach(([name, state], n) => {
     const owns = one.owners.includes(name);
     const had = cells[n].classList.contains("owned");
-    ink(cells[n], name);
+    ink(cells[n], name, hues.get(name));
     cells[n].classList.toggle("owned", owns);
     cells[n].classList.toggle("still", owns && state !== "stable");
     cells[n].classList.toggle("was", !owns && one.previous === name && now - one.since < NEWS_MS);
@@ -76,7 +76,7 @@ function makeLane() {
   return lane;
 }
 
-function drawLane(lane, row, group, now, window) {
+function drawLane(lane, row, group, now, window, hues) {
   write(lane.label, `partition ${row.partition}`);
   const x = (at) => WIDTH * Math.max(0, 1 - (now - at) / window);
   const spans = group.spans.filter(([topic, partition]) => topic === row.topic && partition === row.partition);
@@ -85,7 +85,7 @@ function drawLane(lane, row, group, now, window) {
     // Two that own it at one time stand one above the other.
     const rival = spans.find((other) => other[2] !== member && (other[5] ?? now) > begin && other[4] < (end ?? now));
     const second = rival && rival[2] < member;
-    ink(bars[n], member);
+    ink(bars[n], member, hues.get(member));
     bars[n].classList.toggle("reading", state === "reading");
     const [left, right] = [x(begin), x(end ?? now)];
     for (const [name, value] of Object.entries({ x: left, y: second ? LANE / 2 : 1,
@@ -98,16 +98,17 @@ const timeOfDay = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: 
 
 function drawGroup(element, group, now, window) {
   const { members, rows } = group;
+  const hues = huesOf(members.map(([name]) => name));
   write(element.heading.firstChild, group.name || "no members yet");
   write(element.heading.lastChild, group.assignor);
   element.style.setProperty("--members", members.length || 1);
   const keys = rows.map((row) => `${row.topic}/${row.partition}`);
   const [head, ...grid] = keep(element.grid, ["", ...keys], () => makeRow());
   head.classList.add("head");
-  drawHead(head, members, rows);
-  rows.forEach((row, n) => drawRow(grid[n], row, members, now));
+  drawHead(head, members, rows, hues);
+  rows.forEach((row, n) => drawRow(grid[n], row, members, now, hues));
   const lanes = keep(element.time, keys, makeLane);
-  rows.forEach((row, n) => drawLane(lanes[n], row, group, now, window));
+  rows.forEach((row, n) => drawLane(lanes[n], row, group, now, window, hues));
   write(element.axis.firstChild, `${Math.round(window / 1000)} s ago`);
   element.axis.hidden = !rows.length;
   const unread = Math.max(0, ...rows.map((row) => row.unread));

@@ -34,7 +34,7 @@ export default createView((body) => {
   const rows = make("div", { class: "rows" });
   const ids = make("div", { class: "ids" });
   body.append(make("div", { class: "tiles" }, ...tiles), head, rows, ids,
-    make("small", { class: "muted source", text: "Counted by the messages' ids: Sender.sent against Member.handled (Scoreboard.count)." }));
+    make("small", { class: "muted source", text: "Counted by the messages' ids (Scoreboard.count): Sender.sent against what members handled, or what is in the topic." }));
   let drawn = false;
   return ({ total, partitions, lost, doubled }) => {
     COUNTS.forEach(([name, , kind], n) => {
