@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import psutil
 from kafka import KafkaAdminClient
@@ -22,9 +22,6 @@ from chatkit.local.logs import log_end
 from chatkit.settings import Settings
 from chatkit.workshop.asking import PAUSE, WAIT_SECONDS, NotYetError, ask, wait_for
 from chatkit.workshop.learner import Learner
-
-if TYPE_CHECKING:
-    from chatkit.workshop.inspector import Inspector
 
 __all__ = ["QUICK", "BrokerState", "LabCluster"]
 
@@ -87,8 +84,6 @@ class LabCluster:
             progress=progress,
         )
         self._running = False
-        self._inspector: Inspector | None = None
-        self._learners: list[Learner] = []
 
     @classmethod
     def existing(cls, settings: Settings | None = None) -> Self:
@@ -171,12 +166,6 @@ class LabCluster:
     def close(self) -> None:
         """End the brokers and remove their data; idempotent. A Kafka that was there stays."""
         with self._lock:
-            learners, self._learners = self._learners, []
-            for learner in learners:
-                learner.close()
-            inspector, self._inspector = self._inspector, None
-            if inspector is not None:
-                inspector.close()
             if self._stack is not None and self._running:
                 controller = self._stack.controller
                 if controller is not None and self._state_of(controller) != "running":
@@ -201,18 +190,8 @@ class LabCluster:
         """Whether the brokers are ours, to break."""
         return self._stack is not None
 
-    @property
-    def inspector(self) -> Inspector:
-        """What there is on this Kafka; connects at first use, and is closed with the cluster."""
-        from chatkit.workshop.inspector import Inspector
-
-        with self._lock:
-            if self._inspector is None:
-                self._inspector = Inspector(self.settings)
-            return self._inspector
-
     def learner(self, name: str | None = None) -> Learner:
-        """Return a learner's corner of this Kafka; it is closed with the cluster.
+        """Return a learner's corner of this Kafka.
 
         Parameters
         ----------
@@ -224,10 +203,7 @@ class LabCluster:
         InputError
             Nobody can be called that.
         """
-        learner = Learner(name, settings=self.settings)
-        with self._lock:
-            self._learners.append(learner)
-        return learner
+        return Learner(name, settings=self.settings)
 
     # Breaking, and mending.
 

@@ -45,8 +45,7 @@ LONGEST_NAME = 249
 class Learner:
     """The topics and groups of one learner: all have a prefix that nobody else's have.
 
-    Connects at each call and keeps no connection but the inspector's. Thread-safe. Who makes it
-    closes it.
+    Connects at each call and keeps no connection. Thread-safe. Who makes it closes it.
 
     Parameters
     ----------
@@ -82,7 +81,7 @@ class Learner:
 
     @property
     def inspector(self) -> Inspector:
-        """What there is on this Kafka; connects at first use."""
+        """What there is on this Kafka."""
         from chatkit.workshop.inspector import Inspector
 
         with self._lock:
